@@ -1,0 +1,77 @@
+"""Settings from the environment, read by helpers that fail loudly.
+
+A variable that is set but cannot be understood raises `BadEnvironment` with its name, its value's fault and an
+example. A missing one takes its default. What a value must be *together with others* is the business of
+`config/checks.py`.
+"""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class BadEnvironment(ImproperlyConfigured):
+    """An environment variable holds something that cannot be used."""
+
+    def __init__(self, name: str, expected: str, example: str) -> None:
+        super().__init__(f"{name} must be {expected}, for example {name}={example}")
+
+
+def text(name: str, default: str) -> str:
+    return os.environ.get(name, default)
+
+
+def flag(name: str, default: bool) -> bool:
+    raw = os.environ.get(name)
+    if raw is None:
+        return default
+    if raw.lower() in ("1", "true", "yes", "on"):
+        return True
+    if raw.lower() in ("0", "false", "no", "off"):
+        return False
+    raise BadEnvironment(name, "1 or 0", "1")
+
+
+def integer(name: str, default: int, minimum: int = 0) -> int:
+    raw = os.environ.get(name)
+    if raw is None:
+        return default
+    try:
+        value = int(raw)
+    except ValueError:
+        raise BadEnvironment(name, "a whole number", str(default)) from None
+    if value < minimum:
+        raise BadEnvironment(name, f"at least {minimum}", str(default))
+    return value
+
+
+def seconds(name: str, default: float) -> float:
+    raw = os.environ.get(name)
+    if raw is None:
+        return default
+    try:
+        value = float(raw)
+    except ValueError:
+        raise BadEnvironment(name, "a number of seconds", str(default)) from None
+    if not 0 < value < 1e9:
+        raise BadEnvironment(name, "a positive number of seconds", str(default))
+    return value
+
+
+def names(name: str, default: list[str]) -> list[str]:
+    raw = os.environ.get(name)
+    if raw is None:
+        return default
+    return [part.strip() for part in raw.split(",") if part.strip()]
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    raw = os.environ.get(name, default)
+    if raw not in allowed:
+        raise BadEnvironment(name, f"one of {', '.join(allowed)}", default)
+    return raw
+
+
+def folder(name: str, default: Path) -> Path:
+    return Path(os.environ.get(name) or default).expanduser().resolve()

@@ -1,0 +1,209 @@
+"""All settings of the project. Whatever differs between two hosts comes from the environment (`config/env.py`); what
+the variables mean stands in docs/settings.md. Without any variable set this is the embedded default: SQLite, files in
+one data folder, a broker without a server, a simulated chain."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from csp.constants import NONE, SELF
+
+from config import env
+from config.secret import secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- the host -------------------------------------------------------------------------------------------------------
+DATA_DIR = env.folder("STAMPEDE_DATA", BASE_DIR / "var" / "data")
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+SECRET_KEY = secret_key(DATA_DIR)
+DEBUG = False
+ALLOWED_HOSTS = env.names("STAMPEDE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+PUBLIC_URL = env.text("STAMPEDE_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+# Who may say `X-Forwarded-For`: the addresses of our own proxies. Empty: nobody is believed.
+TRUSTED_PROXIES = env.names("STAMPEDE_TRUSTED_PROXIES", [])
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+SECURE_COOKIES = PUBLIC_URL.startswith("https://")
+
+# --- the sale -------------------------------------------------------------------------------------------------------
+SIGNUPS_PER_MINUTE = env.integer("STAMPEDE_SIGNUPS_PER_MINUTE", 60)  # per client address; 0 switches it off
+POLL_SECONDS = env.seconds("STAMPEDE_POLL_SECONDS", 30)
+MAIL_ATTEMPTS = env.integer("STAMPEDE_MAIL_ATTEMPTS", 8, minimum=1)
+MAIL_RETRY_SECONDS = env.seconds("STAMPEDE_MAIL_RETRY_SECONDS", 5)
+
+# The defaults are account keys of random seeds that were thrown away: nobody can spend what arrives there, which is why
+# every page of a sale on the simulated chain says not to send real money.
+BTC_XPUB = env.text(
+    "STAMPEDE_BTC_XPUB",
+    "zpub6qZzEtGkkBVpKk5Q21fwAxCmrAWWSLEACw1DaQ2cAAZzEJtTPCWx7MfYvYN29cd3JcW91RdStQtZjY7SvmixRSKUm6DMvZhJn6FR5X1H4Zg",
+)
+ETH_XPUB = env.text(
+    "STAMPEDE_ETH_XPUB",
+    "xpub6BysqNa2QkBMyUHLFEwQC7PSim5kbrfnSBYHk4cbMSdw9Uv7PRaNaC3gUVnKZrLr8DeaoMhfzoqBqg87qmBgLN1mjP6nHu87f4vMjMnMukz",
+)
+BTC_NETWORK = env.choice("STAMPEDE_BTC_NETWORK", "mainnet", ("mainnet", "testnet", "regtest"))
+CONFIRMATIONS = {
+    "BTC": env.integer("STAMPEDE_BTC_CONFIRMATIONS", 6, minimum=1),
+    "ETH": env.integer("STAMPEDE_ETH_CONFIRMATIONS", 12, minimum=1),
+}
+SIMULATED_BLOCK_SECONDS = {
+    "BTC": env.seconds("STAMPEDE_BTC_BLOCK_SECONDS", 600),
+    "ETH": env.seconds("STAMPEDE_ETH_BLOCK_SECONDS", 12),
+}
+
+# --- applications and middleware ------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "config",
+    "ico",
+    "loadtests",
+]
+MIDDLEWARE = [
+    "config.requests.RequestIdMiddleware",
+    "config.requests.ProblemMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- database -------------------------------------------------------------------------------------------------------
+# WAL lets readers go on while one writes; FULL makes a commit survive a power cut, which is what "acknowledged" means.
+# IMMEDIATE takes the write lock at BEGIN, so that a transaction never fails half-way for having read first.
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / "stampede.sqlite3",
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {
+            "timeout": 30,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": (
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;"
+            ),
+        },
+    }
+}
+
+# --- cache, sessions, mail ------------------------------------------------------------------------------------------
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": DATA_DIR / "cache",
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    }
+}
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+LOGIN_URL = "admin:login"
+
+MAILBOX_DIR = DATA_DIR / "mail"
+EMAIL_BACKEND = "config.maildir.EmailBackend"
+DEFAULT_FROM_EMAIL = env.text("STAMPEDE_MAIL_FROM", "Stampede sale <sale@stampede.example>")
+
+# --- work in the background -----------------------------------------------------------------------------------------
+# See docs/decisions/0002: messages are files, rows are the truth; a lost message is found again by its row.
+QUEUE_DIR = DATA_DIR / "queue"
+CELERY_BROKER_URL = "filesystem://"
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "data_folder_in": str(QUEUE_DIR / "messages"),
+    "data_folder_out": str(QUEUE_DIR / "messages"),
+    "control_folder": str(QUEUE_DIR / "control"),
+    "polling_interval": 0.1,
+}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+
+
+def _every(seconds: float, task: str) -> dict[str, object]:
+    # A tick that was not taken up in time is worthless: the next one does its work.
+    return {"task": task, "schedule": timedelta(seconds=seconds), "options": {"expires": max(2.0, seconds)}}
+
+
+CELERY_BEAT_SCHEDULE = {
+    "number": _every(0.5, "ico.number"),
+    "relay": _every(0.5, "ico.relay"),
+    "release": _every(1, "ico.release"),
+    "follow": _every(1, "ico.follow"),
+    "expire": _every(5, "ico.expire"),
+    "board": _every(1, "ico.board"),
+}
+
+# --- what a browser is told -----------------------------------------------------------------------------------------
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 64 * 1024  # the largest honest body here is a form of three fields
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"redact": {"()": "config.logging.Redact"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "root": {"handlers": ["console"], "level": env.choice("STAMPEDE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))},
+    "loggers": {"django.request": {"level": "ERROR"}},
+}
