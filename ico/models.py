@@ -1,7 +1,7 @@
 """The sale's tables.
 
 Money of the sale is whole cents of the sale's currency; money on a chain is whole satoshi or wei (a wei amount passes
-64 bits at 9.2 ETH, hence decimals without places). Each table is written by one module only, named in its docstring.
+64 bits at 9.2 ETH, hence `AmountField`). Each table is written by one module only, named in its docstring.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+
+from ico.amounts import AmountField
 
 
 class Chain(models.TextChoices):
@@ -279,7 +281,7 @@ class ChainReading(models.Model):
 
     chain = models.CharField(primary_key=True, max_length=3, choices=Chain.choices)
     load = models.FloatField(help_text="Mean gas-used ratio of the last 20 blocks, 0 to 1.")
-    base_fee = models.DecimalField(max_digits=40, decimal_places=0, help_text="Of the next block, in wei.")
+    base_fee = AmountField(help_text="Of the next block, in wei.")
     observed_at = models.DateTimeField()
 
 
@@ -325,15 +327,13 @@ class Deposit(models.Model):
     txid = models.CharField(max_length=66)
     position = models.PositiveIntegerField(default=0)
     address = models.ForeignKey(DepositAddress, on_delete=models.PROTECT, related_name="deposits")
-    amount = models.DecimalField(max_digits=40, decimal_places=0, help_text="Satoshi or wei.")
+    amount = AmountField(help_text="Satoshi or wei.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.SEEN)
     review = models.CharField(max_length=6, choices=Review.choices, blank=True)
     block_height = models.BigIntegerField(null=True)
     block_hash = models.CharField(max_length=66, blank=True)
     credited_cents = models.PositiveBigIntegerField(default=0)
-    owed_back = models.DecimalField(
-        max_digits=40, decimal_places=0, default=0, help_text="Satoshi or wei credited to nobody."
-    )
+    owed_back = AmountField(default=0, help_text="Satoshi or wei credited to nobody.")
     first_seen_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True)
 
