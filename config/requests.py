@@ -1,0 +1,121 @@
+"""What every request gets: an id, and for JSON clients an error they can read (RFC 9457)."""
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+logger = logging.getLogger(__name__)
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+RETRY_AFTER_SECONDS = 5
+
+
+class RequestIdMiddleware:
+    """Gives each request an id, or keeps the one the proxy in front gave it, and says it in the answer."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        request_id = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
+        request.META["STAMPEDE_REQUEST_ID"] = request_id
+        response = self.get_response(request)
+        response["X-Request-ID"] = request_id
+        return response
+
+
+def problem(status: int, detail: str, **members: object) -> HttpResponse:
+    """An `application/problem+json` answer: type, title, status, detail, and whatever else the caller names."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **members}
+    response = HttpResponse(json.dumps(body), status=status, content_type="application/problem+json")
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def wants_json(request: HttpRequest) -> bool:
+    """True for the API's addresses, and for a client that accepts JSON and not a page."""
+    if request.path.startswith("/api/"):
+        return True
+    accept = request.headers.get("Accept", "")
+    return "application/json" in accept and "text/html" not in accept
+
+
+class ProblemMiddleware:
+    """Turns every error into a page or a problem document, and never into a traceback."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code >= 400 and _is_bare(response, request):
+            explained = explain(request, response.status_code)
+            for name in ("Allow", "Retry-After"):
+                if name in response:
+                    explained[name] = response[name]
+            return explained
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, RequestDataTooBig):
+            return explain(request, 413)
+        if isinstance(exception, DatabaseError):
+            logger.error("the database did not answer: %s", exception, exc_info=exception)
+            response = explain(request, 503)
+            response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+            return response
+        if isinstance(exception, (Http404, PermissionDenied, BadRequest, SuspiciousOperation)):
+            return explain(request, _STATUS_OF[_kind(exception)], str(exception) if exception.args else "")
+        return None
+
+
+_STATUS_OF: dict[type[Exception], int] = {
+    Http404: 404,
+    PermissionDenied: 403,
+    BadRequest: 400,
+    SuspiciousOperation: 400,
+}
+_DETAILS = {
+    400: "The request could not be understood.",
+    403: "This form was sent from another site, so it was not taken.",
+    404: "There is nothing at this address.",
+    405: "This address does not take requests of this kind.",
+    413: "The request is larger than anything this application expects.",
+    429: "That was too often. Please wait a moment.",
+    500: "Something went wrong here. It has been noted.",
+    503: "The service cannot take this right now. Please try again in a few seconds.",
+}
+
+
+def _kind(exception: Exception) -> type[Exception]:
+    return next(kind for kind in _STATUS_OF if isinstance(exception, kind))
+
+
+def _is_bare(response: HttpResponse, request: HttpRequest) -> bool:
+    """An answer without a page of its own: empty (405), or Django's page given to a client that wants JSON."""
+    if response.streaming:
+        return False
+    if wants_json(request):
+        return not response.headers.get("Content-Type", "").endswith("json")
+    return not response.content
+
+
+def explain(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
+    """The error as a problem document or as a real page, by what the client wants."""
+    detail = detail or _DETAILS.get(status, HTTPStatus(status).description)
+    if wants_json(request):
+        return problem(status, detail)
+    context = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
+    response = render(request, "error.html", context, status=status)
+    response["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,30 @@
+"""Where everything is."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+
+from config.health import healthz
+from config.requests import explain
+
+urlpatterns = [
+    path("", include("ico.urls")),
+    path("healthz", healthz),
+    path("admin/", admin.site.urls),
+]
+
+
+def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return explain(request, 400)
+
+
+def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return explain(request, 403, str(exception))
+
+
+def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return explain(request, 404)
+
+
+def handler500(request: HttpRequest) -> HttpResponse:
+    return explain(request, 500)

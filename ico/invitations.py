@@ -1,0 +1,201 @@
+"""The invited person's journey: find the invitation, accept the terms, enter the wallets; or let it end.
+
+The link's token is derived from the signing key and a nonce, so it can be written into a mail again after a crash; the
+database holds the nonce and the token's SHA-256, which together open nothing.
+"""
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
+from django.utils.crypto import salted_hmac
+
+from ico import addresses, caps, terms, wallets
+from ico.models import Chain, ChainCursor, Deposit, Entrant, Invitation
+
+Step = Literal["terms", "wallet", "payment"]
+ENDED = (Invitation.State.EXPIRED, Invitation.State.DECLINED)
+UNUSED = (Invitation.State.OPEN, Invitation.State.ACCEPTED)
+# Payments are looked for before anybody's time is declared over: a chain must have been followed this lately.
+FOLLOWED_WITHIN = timedelta(minutes=10)
+EXPIRE_AT_ONCE = 500
+
+
+class UnknownInvitation(Exception):
+    """No invitation has this token."""
+
+
+class InvitationEnded(Exception):
+    """The invitation expired, or its owner left the line."""
+
+    def __init__(self, invitation: Invitation) -> None:
+        super().__init__(f"the invitation has ended ({invitation.state})")
+        self.invitation = invitation
+
+
+class StepOutOfOrder(Exception):
+    """Another step is due first, or this one is done already."""
+
+    def __init__(self, due: Step) -> None:
+        super().__init__(f"the step that is due is {due}")
+        self.due = due
+
+
+class AlreadyJoined(Exception):
+    """Wallets are entered and deposit addresses given out: the place cannot be given up any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What an invitation stores of its token."""
+
+    nonce: str
+    token_digest: str
+
+
+def new_key() -> Key:
+    nonce = secrets.token_hex(16)
+    return Key(nonce, _digest(token_of(nonce)))
+
+
+def token_of(nonce: str) -> str:
+    """The token of the link: 32 bytes that only the holder of the signing key can compute, in base64url."""
+    mac = salted_hmac("ico.invitation", nonce, algorithm="sha256").digest()
+    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+
+
+def find(token: str, *, now: datetime) -> Invitation:
+    """The invitation of this token. Raises `UnknownInvitation`, `InvitationEnded`. Whoever has joined keeps access to
+    the payment page for good: money may still be on its way."""
+    invitation = (
+        Invitation.objects.select_related("sale", "entrant", "btc_rate", "eth_rate")
+        .filter(token_digest=_digest(token))
+        .first()
+    )
+    if invitation is None:
+        raise UnknownInvitation("no invitation has this token")
+    over = invitation.state in ENDED or invitation.expires_at <= now
+    if over and invitation.joined_at is None:
+        raise InvitationEnded(invitation)
+    return invitation
+
+
+def due_step(invitation: Invitation) -> Step:
+    if invitation.joined_at is not None:
+        return "payment"
+    return "wallet" if invitation.state == Invitation.State.ACCEPTED else "terms"
+
+
+def accept_terms(*, invitation: Invitation, client_address: str | None, now: datetime) -> None:
+    """Record that the current terms were accepted, when and from where. Raises `StepOutOfOrder`, `InvitationEnded`."""
+    version = terms.current()
+    accepted = Invitation.objects.filter(pk=invitation.pk, state=Invitation.State.OPEN, expires_at__gt=now).update(
+        state=Invitation.State.ACCEPTED, terms=version, accepted_at=now, accepted_from=client_address
+    )
+    if not accepted:
+        _refuse(invitation, now)
+
+
+def enter_wallets(*, invitation: Invitation, btc_address: str, eth_address: str, now: datetime) -> None:
+    """Record both wallets and hand out the two deposit addresses, all or nothing.
+
+    Raises `wallets.InvalidWallets`, `StepOutOfOrder`, `InvitationEnded`.
+    """
+    if invitation.state != Invitation.State.ACCEPTED:
+        _refuse(invitation, now)
+    checked = wallets.validate(btc_address=btc_address, eth_address=eth_address, network=settings.BTC_NETWORK)
+    pay_until = min(now + timedelta(seconds=invitation.sale.payment_lifetime_seconds), invitation.sale.closes_at)
+    with transaction.atomic():
+        joined = Invitation.objects.filter(
+            pk=invitation.pk, state=Invitation.State.ACCEPTED, expires_at__gt=now
+        ).update(
+            state=Invitation.State.JOINED,
+            btc_wallet=checked.btc,
+            eth_wallet=checked.eth,
+            joined_at=now,
+            pay_until=pay_until,
+        )
+        if not joined:
+            _refuse(invitation, now)
+        Entrant.objects.filter(pk=invitation.entrant_id).update(state=Entrant.State.JOINED)
+        for chain in Chain.values:
+            addresses.issue(chain=chain, invitation=invitation, now=now)
+
+
+def decline(*, entrant_id: int, now: datetime) -> None:
+    """End an unused invitation because its owner leaves; the allowance goes back. Inside the caller's transaction.
+    Raises `AlreadyJoined`."""
+    invitation = Invitation.objects.only("pk", "sale_id", "allowance_cents").get(entrant_id=entrant_id)
+    if not _end(invitation, Q(state__in=UNUSED), Invitation.State.DECLINED):
+        raise AlreadyJoined("wallets are entered and addresses given out; this place cannot be given up any more")
+
+
+def expire(*, now: datetime) -> int:
+    """End what is over: invitations not used in time, and the reservations of those who joined and did not pay in time.
+    Returns how many ended."""
+    unused = Invitation.objects.filter(state__in=UNUSED, expires_at__lte=now).order_by("pk")[:EXPIRE_AT_ONCE]
+    ended = sum(_expire_unused(invitation, now) for invitation in unused)
+    if _chains_followed(now):
+        pending = Deposit.objects.filter(
+            address__invitation=OuterRef("pk"), state__in=(Deposit.State.SEEN, Deposit.State.CONFIRMING)
+        )
+        unpaid = Invitation.objects.filter(
+            ~Exists(pending),
+            state=Invitation.State.JOINED,
+            pay_until__lte=now,
+            allowance_cents__gt=F("credited_cents"),
+        ).order_by("pk")[:EXPIRE_AT_ONCE]
+        ended += sum(_expire_unpaid(invitation, now) for invitation in unpaid)
+    return ended
+
+
+def _expire_unused(invitation: Invitation, now: datetime) -> bool:
+    with transaction.atomic():
+        if not _end(invitation, Q(state__in=UNUSED, expires_at__lte=now), Invitation.State.EXPIRED):
+            return False  # accepted to the end by its owner in the same moment
+        Entrant.objects.filter(pk=invitation.entrant_id).update(state=Entrant.State.EXPIRED, email_digest=None)
+    return True
+
+
+def _expire_unpaid(invitation: Invitation, now: datetime) -> bool:
+    """Give back what was reserved and not paid. Who paid a part stays joined, with the allowance that was used."""
+    paid = invitation.credited_cents
+    unchanged = Q(state=Invitation.State.JOINED, credited_cents=paid, allowance_cents=invitation.allowance_cents)
+    state = Invitation.State.JOINED if paid else Invitation.State.EXPIRED
+    with transaction.atomic():
+        if not Invitation.objects.filter(unchanged, pk=invitation.pk).update(state=state, allowance_cents=paid):
+            return False
+        caps.give_back(invitation.sale_id, invitation.allowance_cents - paid)
+        if not paid:
+            Entrant.objects.filter(pk=invitation.entrant_id).update(state=Entrant.State.EXPIRED, email_digest=None)
+    return True
+
+
+def _end(invitation: Invitation, condition: Q, state: Invitation.State) -> bool:
+    ended = Invitation.objects.filter(condition, pk=invitation.pk).update(state=state, allowance_cents=0)
+    if ended:
+        caps.give_back(invitation.sale_id, invitation.allowance_cents)
+    return bool(ended)
+
+
+def _chains_followed(now: datetime) -> bool:
+    fresh = ChainCursor.objects.filter(followed_at__gt=now - FOLLOWED_WITHIN, height__gte=F("tip_height"))
+    return fresh.count() == len(Chain.values)
+
+
+def _refuse(invitation: Invitation, now: datetime) -> None:
+    """Say why a step could not be taken, from the row as it is now."""
+    invitation.refresh_from_db()
+    if invitation.joined_at is None and (invitation.state in ENDED or invitation.expires_at <= now):
+        raise InvitationEnded(invitation)
+    raise StepOutOfOrder(due_step(invitation))
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,184 @@
+"""The OpenAPI 3.1 document of the JSON endpoints. It is true: schemathesis runs against it in the tests."""
+
+from typing import Any
+
+Json = dict[str, Any]
+
+_TICKET: Json = {
+    "name": "ticket",
+    "in": "path",
+    "required": True,
+    "description": "What a signup was answered with.",
+    "schema": {"type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9._-]+$"},
+}
+_TOKEN: Json = {
+    "name": "token",
+    "in": "path",
+    "required": True,
+    "description": "The token of the invitation's link.",
+    "schema": {"type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$"},
+}
+
+
+def _nullable(kind: str, **more: object) -> Json:
+    return {"type": [kind, "null"], **more}
+
+
+def _json(description: str, schema: str) -> Json:
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+    }
+
+
+def _problems(**reasons: str) -> Json:
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {code.removeprefix("s"): {"description": text, "content": content} for code, text in reasons.items()}
+
+
+_SIGNUP: Json = {
+    "operationId": "signUp",
+    "summary": "Take a place in line, or find the one this email has.",
+    "parameters": [
+        {"name": "Accept", "in": "header", "required": True, "schema": {"const": "application/json"}},
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": {"$ref": "#/components/schemas/Signup"}}
+            for kind in ("application/json", "application/x-www-form-urlencoded")
+        },
+    },
+    "responses": {
+        "202": _json("The place is taken and will not be lost.", "Place"),
+        **_problems(
+            s400="The body is not what its content type says.",
+            s403="Sent from another site's page.",
+            s409="The sale has ended.",
+            s413="The body is too large.",
+            s422="The email is missing or not valid; `field` names it.",
+            s429="Too many signups from this client; `Retry-After` says when to come back.",
+            s503="Not able to take this now; `Retry-After` says when to come back.",
+        ),
+    },
+}
+_POSITION: Json = {
+    "parameters": [_TICKET],
+    "get": {
+        "operationId": "getPosition",
+        "summary": "Where this ticket stands.",
+        "responses": {
+            "200": _json("The position as of the board it was computed from.", "Position"),
+            **_problems(s404="No such ticket.", s503="Not able to answer now."),
+        },
+    },
+    "delete": {
+        "operationId": "leaveLine",
+        "summary": "Leave the line; those behind move up.",
+        "responses": {
+            "204": {"description": "Left, now or before."},
+            **_problems(
+                s403="This ticket may only look.",
+                s404="No such ticket.",
+                s409="Wallets are entered already; the place cannot be given up.",
+                s503="Not able to take this now.",
+            ),
+        },
+    },
+}
+_BOARD: Json = {
+    "get": {
+        "operationId": "getBoard",
+        "summary": "The serving board, the same for everybody.",
+        "description": (
+            "For a number above `served` and not in `departed`: ahead = number - served - 1 - (how many of `departed` "
+            "are smaller); position = ahead + 1; estimated wait = ceil(position * seconds_per_place)."
+        ),
+        "responses": {"200": _json("The board.", "Board"), **_problems(s503="No sale is set up.")},
+    }
+}
+_PAYMENT: Json = {
+    "parameters": [_TOKEN],
+    "get": {
+        "operationId": "getPayment",
+        "summary": "How far the participant's payment is.",
+        "responses": {
+            "200": _json("The status.", "Payment"),
+            **_problems(
+                s404="No such invitation.",
+                s409="A step before this one is due; `due` names it.",
+                s410="The invitation has ended.",
+                s503="Not able to answer now.",
+            ),
+        },
+    },
+}
+
+
+def _object(**properties: Json) -> Json:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+_TEXT: Json = {"type": "string"}
+_COUNT: Json = {"type": "integer", "minimum": 0}
+_TIME: Json = {"type": "string", "format": "date-time"}
+_AMOUNT: Json = {"type": "string", "pattern": r"^\d+(\.\d+)?$", "description": "A decimal number."}
+
+_SCHEMAS: Json = {
+    "Signup": _object(email={"type": "string", "format": "email", "maxLength": 254}),
+    "Place": _object(ticket=_TEXT, number=_nullable("integer", minimum=1), position_url=_TEXT),
+    "Position": _object(
+        state={"enum": ["placing", "waiting", "invited", "joined", "expired", "left"]},
+        number=_nullable("integer", minimum=1),
+        position=_nullable("integer", minimum=1),
+        ahead=_nullable("integer", minimum=0),
+        waiting=_COUNT,
+        estimated_wait_seconds=_nullable("integer", minimum=0),
+        poll_after_seconds={"type": "number", "exclusiveMinimum": 0},
+        as_of=_TIME,
+    ),
+    "Board": _object(
+        sale=_TEXT,
+        status={"enum": ["upcoming", "open", "paused", "closed"]},
+        served=_COUNT,
+        last_number=_COUNT,
+        departed={"type": "array", "items": {"type": "integer"}, "description": "Ascending, all above `served`."},
+        waiting=_COUNT,
+        seconds_per_place=_nullable("number"),
+        batch_size=_COUNT,
+        poll_after_seconds={"type": "number"},
+        as_of=_TIME,
+    ),
+    "Payment": _object(
+        state={"enum": ["awaiting", "seen", "confirming", "paid", "review"]},
+        allowance=_object(
+            currency=_TEXT, cap=_AMOUNT, credited=_AMOUNT, remaining=_AMOUNT, BTC=_AMOUNT, ETH=_AMOUNT
+        ),
+        deposits={
+            "type": "array",
+            "items": _object(
+                chain={"enum": ["BTC", "ETH"]},
+                address=_TEXT,
+                seen=_AMOUNT,
+                confirmed=_AMOUNT,
+                confirmations=_COUNT,
+                required=_COUNT,
+            ),
+        },
+        poll_after_seconds={"type": "number"},
+        as_of=_TIME,
+    ),
+    "Problem": _object(type=_TEXT, title=_TEXT, status={"type": "integer"}, detail=_TEXT),
+}
+
+DOCUMENT: Json = {
+    "openapi": "3.1.0",
+    "info": {"title": "Stampede", "version": "1", "description": "The sale's JSON endpoints."},
+    "paths": {
+        "/signup/": {"post": _SIGNUP},
+        "/api/position/{ticket}": _POSITION,
+        "/api/board": _BOARD,
+        "/api/payment/{token}": _PAYMENT,
+    },
+    "components": {"schemas": _SCHEMAS},
+}

@@ -1,0 +1,203 @@
+"""The release: how many people are invited, when, and why not more.
+
+`decide` is a pure function of its inputs; every decision is recorded with them, so a log of decisions can be replayed
+against another policy. `release` takes the lease, decides and carries it out in one transaction. Without a fresh
+reading of the chain's load nobody is invited: it fails closed.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from ico import board, caps, invitations, leases, outbox
+from ico.models import Chain, ChainReading, Entrant, Invitation, OutboxMessage, Release, Sale
+
+Reason = Release.Reason
+LEASE_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a decision is made from. Money in cents; `ready`: people waiting, counted up to one batch;
+    `load`: 0 to 1, None when never read; `load_age_seconds`: None likewise."""
+
+    now: datetime
+    opens_at: datetime
+    closes_at: datetime
+    paused: bool
+    room_cents: int
+    allowance_cents: int
+    batch_size: int
+    interval_seconds: int
+    last_released_at: datetime | None
+    ready: int
+    load: float | None
+    load_age_seconds: float | None
+    load_max_age_seconds: int
+    load_high: float
+    load_low: float
+    gate_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many to invite, why, and whether the gate on the chain's load is closed from now on."""
+
+    size: int
+    reason: Release.Reason
+    gate_closed: bool
+
+
+def decide(inputs: Inputs) -> Decision:
+    """How many to invite now. The gate closes above the high mark and opens again below the low one, so that a load
+    that swings around one mark does not make releases flap."""
+    gate_closed = _gate(inputs)
+    hold = _hold(inputs, gate_closed)
+    if hold is not None:
+        return Decision(0, hold, gate_closed)
+    size = min(inputs.batch_size, inputs.ready, inputs.room_cents // inputs.allowance_cents)
+    return Decision(size, Reason.RELEASED, gate_closed)
+
+
+def _gate(inputs: Inputs) -> bool:
+    if inputs.load is None:
+        return inputs.gate_closed
+    return inputs.load >= inputs.load_low if inputs.gate_closed else inputs.load > inputs.load_high
+
+
+def _hold(inputs: Inputs, gate_closed: bool) -> Release.Reason | None:
+    """The first reason to invite nobody, in the order in which an operator would want to hear it."""
+    if inputs.now < inputs.opens_at:
+        return Reason.NOT_OPEN
+    if inputs.now >= inputs.closes_at:
+        return Reason.CLOSED
+    if inputs.paused:
+        return Reason.PAUSED
+    age = inputs.load_age_seconds
+    if inputs.load is None or age is None or not 0 <= age <= inputs.load_max_age_seconds:
+        return Reason.NO_SIGNAL
+    if gate_closed:
+        return Reason.CHAIN_BUSY
+    if inputs.room_cents < inputs.allowance_cents:
+        return Reason.CAP_REACHED
+    if not inputs.ready:
+        return Reason.NOBODY_WAITING
+    if inputs.last_released_at and inputs.now < inputs.last_released_at + timedelta(seconds=inputs.interval_seconds):
+        return Reason.INTERVAL
+    return None
+
+
+def release(*, sale_id: int, holder: str, now: datetime) -> Release | None:
+    """Decide once for this sale and carry it out. None while another releaser holds the lease."""
+    with transaction.atomic():
+        if not leases.held(f"release:{sale_id}", holder=holder, seconds=LEASE_SECONDS, now=now):
+            return None
+        sale = Sale.objects.select_for_update().get(pk=sale_id)
+        candidates = _next_in_line(sale)
+        inputs = _inputs(sale, len(candidates), now)
+        decision = decide(inputs)
+        if decision.gate_closed != sale.gate_closed:
+            Sale.objects.filter(pk=sale_id).update(gate_closed=decision.gate_closed)
+        record = _record(sale, inputs, decision)
+        if decision.size:
+            _invite(sale, record, candidates[: decision.size], now)
+    if decision.size:
+        board.publish(sale_id)
+    return record
+
+
+def replay(record: Release, **policy: Any) -> Decision:
+    """What the recorded inputs lead to, under another policy if one is named (`batch_size=200`, `load_high=0.8`...)."""
+    fields = dict(record.inputs)
+    for name in ("now", "opens_at", "closes_at", "last_released_at"):
+        fields[name] = datetime.fromisoformat(fields[name]) if fields[name] else None
+    return decide(replace(Inputs(**fields), **policy))
+
+
+def _next_in_line(sale: Sale) -> list[Entrant]:
+    waiting = Entrant.objects.filter(sale=sale, state=Entrant.State.WAITING, number__gt=sale.served)
+    return list(waiting.order_by("number")[: sale.batch_size])
+
+
+def _inputs(sale: Sale, ready: int, now: datetime) -> Inputs:
+    last = sale.releases.filter(reason=Reason.RELEASED).order_by("-decided_at").values_list("decided_at", flat=True)
+    reading = ChainReading.objects.filter(chain=Chain.ETH).first()
+    return Inputs(
+        now=now,
+        opens_at=sale.opens_at,
+        closes_at=sale.closes_at,
+        paused=sale.paused,
+        room_cents=sale.total_cap_cents - sale.reserved_cents,
+        allowance_cents=sale.personal_cap_cents,
+        batch_size=sale.batch_size,
+        interval_seconds=sale.batch_interval_seconds,
+        last_released_at=last.first(),
+        ready=ready,
+        load=reading.load if reading else None,
+        load_age_seconds=(now - reading.observed_at).total_seconds() if reading else None,
+        load_max_age_seconds=sale.chain_load_max_age_seconds,
+        load_high=sale.chain_load_high,
+        load_low=sale.chain_load_low,
+        gate_closed=sale.gate_closed,
+    )
+
+
+def _record(sale: Sale, inputs: Inputs, decision: Decision) -> Release:
+    """Write the decision down. A hold for the same reason as before is counted, not repeated."""
+    if not decision.size:
+        newest = sale.releases.order_by("-decided_at", "-pk").first()
+        if newest is not None and newest.reason == decision.reason:
+            Release.objects.filter(pk=newest.pk).update(repeats=F("repeats") + 1, last_decided_at=inputs.now)
+            return newest
+    return Release.objects.create(
+        sale=sale,
+        decided_at=inputs.now,
+        last_decided_at=inputs.now,
+        reason=decision.reason,
+        size=decision.size,
+        served_before=sale.served,
+        served_after=sale.served,
+        inputs={
+            name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(inputs).items()
+        },
+    )
+
+
+class ReleaseRefused(Exception):
+    """The database did not take the release as decided; nothing of it was written."""
+
+
+def _invite(sale: Sale, record: Release, invited: list[Entrant], now: datetime) -> None:
+    """Reserve the allowances, invite exactly these people and move the board, or nothing of it."""
+    if not caps.reserve(sale.pk, len(invited) * sale.personal_cap_cents):
+        raise ReleaseRefused("the total cap has no room for this batch any more")
+    keys = [entrant.pk for entrant in invited]
+    moved = Entrant.objects.filter(pk__in=keys, state=Entrant.State.WAITING).update(state=Entrant.State.INVITED)
+    if moved != len(invited):
+        raise ReleaseRefused("somebody of this batch left in the same moment")
+    rates = {chain: caps.rate_now(chain) for chain in Chain.values}
+    expires_at = min(now + timedelta(seconds=sale.invitation_lifetime_seconds), sale.closes_at)
+    made = [(entrant, invitations.new_key()) for entrant in invited]
+    Invitation.objects.bulk_create(
+        Invitation(
+            sale=sale,
+            entrant=entrant,
+            release=record,
+            nonce=key.nonce,
+            token_digest=key.token_digest,
+            allowance_cents=sale.personal_cap_cents,
+            btc_rate=rates[Chain.BTC],
+            eth_rate=rates[Chain.ETH],
+            invited_at=now,
+            expires_at=expires_at,
+        )
+        for entrant, key in made
+    )
+    outbox.put_many(kind=OutboxMessage.Kind.INVITATION, entrants=invited, now=now)
+    served = max(entrant.number or 0 for entrant in invited)
+    Sale.objects.filter(pk=sale.pk).update(served=served)
+    Release.objects.filter(pk=record.pk).update(served_after=served)
+    record.served_after = served

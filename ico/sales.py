@@ -1,0 +1,64 @@
+"""Which sale is on, and the operator's steps: open one, pause it, let it go on."""
+
+import time
+from datetime import datetime
+
+from ico.models import Sale
+
+_MEMORY_SECONDS = 1.0
+_current: tuple[float, Sale] | None = None
+
+
+class NoSale(Exception):
+    """No sale has been set up yet."""
+
+
+def current() -> Sale:
+    """The sale that opens last: the one that the public pages are about. Remembered for a second, so its counters may
+    be that old; whoever decides something reads the row anew."""
+    global _current
+    if _current is None or time.monotonic() - _current[0] > _MEMORY_SECONDS:
+        sale = Sale.objects.order_by("-opens_at", "-pk").first()
+        if sale is None:
+            raise NoSale("no sale has been set up; `manage.py seed_sale` makes one")
+        _current = (time.monotonic(), sale)
+    return _current[1]
+
+
+def forget() -> None:
+    """Drop what `current` remembers."""
+    global _current
+    _current = None
+
+
+def open_sale(
+    *,
+    slug: str,
+    name: str,
+    opens_at: datetime,
+    closes_at: datetime,
+    total_cap_cents: int,
+    personal_cap_cents: int,
+    **rules: object,
+) -> Sale:
+    """Set a sale up. `rules` are further fields of `Sale`; a rule that contradicts another raises `ValidationError`."""
+    sale = Sale(
+        slug=slug,
+        name=name,
+        opens_at=opens_at,
+        closes_at=closes_at,
+        total_cap_cents=total_cap_cents,
+        personal_cap_cents=personal_cap_cents,
+        **rules,
+    )
+    sale.full_clean()
+    sale.save(force_insert=True)
+    forget()
+    return sale
+
+
+def set_paused(*, sale_ids: list[int], paused: bool) -> int:
+    """Pause the releases of these sales, or let them go on. Returns how many changed."""
+    changed = Sale.objects.filter(pk__in=sale_ids, paused=not paused).update(paused=paused)
+    forget()
+    return changed

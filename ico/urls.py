@@ -1,0 +1,23 @@
+"""The sale's addresses. Names and shapes are promised to foreign clients: shared/design/http-contract.md."""
+
+from django.urls import path
+
+from ico import api, ops, views
+
+app_name = "ico"
+urlpatterns = [
+    path("", views.landing, name="landing"),
+    path("signup/", views.signup, name="signup"),
+    path("line/<str:ticket>/", views.line, name="line"),
+    path("line/<str:ticket>/leave/", views.leave, name="line_leave"),
+    path("i/<str:token>/", views.terms, name="terms"),
+    path("i/<str:token>/terms/", views.accept, name="accept"),
+    path("i/<str:token>/wallet/", views.wallet, name="wallet"),
+    path("i/<str:token>/payment/", views.payment, name="payment"),
+    path("api/position/<str:ticket>", api.position, name="position_api"),
+    path("api/board", api.board_api, name="board_api"),
+    path("api/payment/<str:token>", api.payment, name="payment_api"),
+    path("api/openapi.json", api.openapi, name="openapi"),
+    path("ops/", ops.panel, name="ops"),
+    path("ops/data.json", ops.data, name="ops_data"),
+]

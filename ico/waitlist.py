@@ -1,0 +1,203 @@
+"""The line: signing up, numbers, positions, leaving.
+
+Numbers are dense and in the order in which places were taken. A database sequence is not used as the number: it has
+gaps, and it is given before the commit. The numberer gives numbers to committed rows only, a batch at a time, under
+one short lock (the sale's row).
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+
+from django.db import IntegrityError, transaction
+from django.db.models import Case, F, IntegerField, Value, When
+
+from ico import board, emails, outbox, sales, tickets
+from ico.invitations import decline
+from ico.models import Entrant, OutboxMessage, Sale
+from ico.tickets import Kind, Ticket, UnknownTicket
+
+BATCH = 500
+_REMEMBERED = 200_000
+
+
+class LineClosed(Exception):
+    """The sale has ended; nobody is taken into the line any more."""
+
+
+class NotTheHolder(Exception):
+    """This ticket may look at the place but not give it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a signup is answered with. `number` is None until the numberer has been there (normally under 1 s)."""
+
+    ticket: str
+    number: int | None
+    entrant_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where somebody stands, as of the board it was computed from (`as_of`)."""
+
+    state: str
+    number: int | None
+    position: int | None
+    ahead: int | None
+    waiting: int
+    estimated_wait_seconds: int | None
+    poll_after_seconds: float
+    as_of: datetime
+
+
+def join(*, email: str, client_address: str | None, now: datetime) -> Place:
+    """Take a place for this address, or find the one it has. When this returns, the place is committed.
+
+    Raises `InvalidEmail`, `LineClosed`, `NoSale`.
+    """
+    address = emails.normalised(email)
+    sale = sales.current()
+    if now >= sale.closes_at:
+        raise LineClosed("The sale has ended; the line is closed.")
+    digest = emails.digest(address)
+    try:
+        # The insert decides who was first, so nobody has to look before.
+        with transaction.atomic():
+            entrant = Entrant.objects.create(
+                sale=sale, email=address, email_digest=digest, signed_up_at=now, client_address=client_address
+            )
+            outbox.put(kind=OutboxMessage.Kind.PLACE, entrant=entrant, now=now)
+    except IntegrityError:
+        first = Entrant.objects.only("pk", "number").filter(sale=sale, email_digest=digest).first()
+        if first is None:
+            raise  # not the email: something else is wrong with the row
+        return Place(str(Ticket(Kind.VIEWER, sale.pk, first.pk)), None, first.pk)
+    return Place(str(Ticket(Kind.HOLDER, sale.pk, entrant.pk)), None, entrant.pk)
+
+
+def give_numbers(*, sale_id: int, limit: int = BATCH) -> int:
+    """Number up to `limit` of the places that have none, in the order they were taken. Returns how many."""
+    with transaction.atomic():
+        sale = Sale.objects.select_for_update().only("pk", "last_number").get(pk=sale_id)
+        new = list(
+            Entrant.objects.filter(sale_id=sale_id, number=None).order_by("pk").values_list("pk", flat=True)[:limit]
+        )
+        if not new:
+            return 0
+        numbers = [When(pk=pk, then=Value(sale.last_number + place)) for place, pk in enumerate(new, start=1)]
+        Entrant.objects.filter(pk__in=new, number=None).update(number=Case(*numbers, output_field=IntegerField()))
+        Sale.objects.filter(pk=sale_id).update(last_number=F("last_number") + len(new))
+    board.publish(sale_id)
+    return len(new)
+
+
+def look_up(text: str, *, now: datetime) -> Position:
+    """Where the holder of this ticket stands. In steady state no query: the number never changes, so the process
+    remembers it, and the rest is arithmetic on the board. Raises `UnknownTicket`."""
+    ticket = tickets.read(text)
+    number = _number_of(ticket.entrant_id)
+    line = board.current(ticket.sale_id)
+    if number is None:
+        return _unnumbered(ticket, line)
+    if number <= line.served:
+        return _outside(_visible(_state_of(ticket), ticket.kind), number, line)
+    ahead = line.ahead_of(number)
+    if ahead is None:
+        return _outside(Entrant.State.LEFT, number, line)
+    return Position(
+        state="waiting",
+        number=number,
+        position=ahead + 1,
+        ahead=ahead,
+        waiting=line.waiting,
+        estimated_wait_seconds=line.estimated_wait(ahead + 1),
+        poll_after_seconds=line.poll_after(ahead),
+        as_of=line.as_of,
+    )
+
+
+def leave(text: str, *, now: datetime) -> None:
+    """Give the place up; those behind move up. An invitation that was not yet used to the end gives its allowance
+    back. Leaving twice is leaving once. Raises `UnknownTicket`, `NotTheHolder`, `AlreadyJoined`."""
+    ticket = tickets.read(text)
+    if ticket.kind is not Kind.HOLDER:
+        raise NotTheHolder("Only the ticket from the first signup (it is in your mail) can leave the line.")
+    gone = {"state": Entrant.State.LEFT, "email_digest": None}
+    with transaction.atomic():
+        left = Entrant.objects.filter(pk=ticket.entrant_id, state=Entrant.State.WAITING).update(**gone)
+        if not left:
+            if _state_of(ticket) in (Entrant.State.LEFT, Entrant.State.EXPIRED):
+                return
+            decline(entrant_id=ticket.entrant_id, now=now)
+            Entrant.objects.filter(pk=ticket.entrant_id).update(**gone)
+    board.publish(ticket.sale_id)
+
+
+# Numbers never change, so remembering one can never be wrong; the oldest go when there are too many.
+_numbers: OrderedDict[int, int] = OrderedDict()
+_numbers_lock = Lock()
+
+
+def forget() -> None:
+    """Drop the remembered numbers (another database, as between tests)."""
+    with _numbers_lock:
+        _numbers.clear()
+    sales.forget()
+
+
+def _number_of(entrant_id: int) -> int | None:
+    known = _numbers.get(entrant_id)
+    if known is not None:
+        return known
+    try:
+        number = Entrant.objects.values_list("number", flat=True).get(pk=entrant_id)
+    except Entrant.DoesNotExist:
+        raise UnknownTicket("this place does not exist any more") from None
+    if number is not None:
+        with _numbers_lock:
+            _numbers[entrant_id] = number
+            if len(_numbers) > _REMEMBERED:
+                _numbers.popitem(last=False)
+    return number
+
+
+def _state_of(ticket: Ticket) -> str:
+    try:
+        return Entrant.objects.values_list("state", flat=True).get(pk=ticket.entrant_id)
+    except Entrant.DoesNotExist:
+        raise UnknownTicket("this place does not exist any more") from None
+
+
+def _visible(state: str, kind: Kind) -> str:
+    """A viewer learns no more about a released place than the public board tells: that it was its turn."""
+    return state if kind is Kind.HOLDER else Entrant.State.INVITED.value
+
+
+def _unnumbered(ticket: Ticket, line: board.Board) -> Position:
+    state = "placing" if _state_of(ticket) == Entrant.State.WAITING else "left"
+    return Position(
+        state=state,
+        number=None,
+        position=None,
+        ahead=None,
+        waiting=line.waiting,
+        estimated_wait_seconds=None,
+        poll_after_seconds=board.PLACING_POLL_SECONDS if state == "placing" else line.poll_after(None),
+        as_of=line.as_of,
+    )
+
+
+def _outside(state: str, number: int, line: board.Board) -> Position:
+    return Position(
+        state=state,
+        number=number,
+        position=None,
+        ahead=None,
+        waiting=line.waiting,
+        estimated_wait_seconds=None,
+        poll_after_seconds=line.poll_after(None),
+        as_of=line.as_of,
+    )

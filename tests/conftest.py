@@ -1,0 +1,50 @@
+"""Fixtures that every test may ask for. Each test run has a data folder of its own, which is removed at the end."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+_DATA = tempfile.TemporaryDirectory(prefix="stampede-test-")
+os.environ["STAMPEDE_DATA"] = _DATA.name
+
+import pytest  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+
+@pytest.fixture
+def now() -> datetime:
+    return timezone.now()
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process_memory() -> Iterator[None]:
+    """What the process remembers between requests must not pass from one test's database to the next."""
+    from django.core.cache import cache
+
+    from ico import board, waitlist
+
+    cache.clear()
+    board.forget()
+    waitlist.forget()
+    yield
+
+
+@pytest.fixture
+def sale(db: None, now: datetime):  # type: ignore[no-untyped-def]
+    """An open sale of 300 allowances of 1,000.00 each, with terms and rates."""
+    from ico import caps, sales, terms
+
+    terms.publish(version="1", text="Test terms.", now=now)
+    caps.record_rate(chain="BTC", cents_per_coin=6_000_000, source="test", now=now)
+    caps.record_rate(chain="ETH", cents_per_coin=300_000, source="test", now=now)
+    return sales.open_sale(
+        slug="test",
+        name="Test sale",
+        opens_at=now - timedelta(hours=1),
+        closes_at=now + timedelta(days=30),
+        total_cap_cents=30_000_000,
+        personal_cap_cents=100_000,
+        batch_size=50,
+        batch_interval_seconds=10,
+    )
