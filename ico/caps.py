@@ -13,7 +13,7 @@ from django.db.models import F
 from ico.amounts import PLACES
 from ico.models import Rate, Sale
 
-UNITS = {chain: 10**places for chain, places in PLACES.items()}
+UNITS: dict[str, int] = {chain: 10**places for chain, places in PLACES.items()}
 
 
 class NoRate(LookupError):
