@@ -1,0 +1,251 @@
+"""What the operator sees and may do. Counters and records are read-only; whatever changes something calls the domain.
+
+Lists of large tables show no total and join what they print, so that a page costs a few queries by index.
+"""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.paginator import Paginator
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import cached_property
+
+from ico import outbox, sales
+from ico import terms as terms_of_sale
+from ico.amounts import in_coins
+from ico.models import (
+    ChainCursor,
+    ChainReading,
+    Deposit,
+    DepositAddress,
+    Entrant,
+    Invitation,
+    LedgerEntry,
+    OutboxMessage,
+    Rate,
+    Release,
+    Sale,
+    Terms,
+)
+from ico.templatetags.words import money
+
+admin.site.site_header = "Stampede"
+admin.site.site_title = "Stampede"
+admin.site.index_title = "The sale"
+
+
+class BoundedPaginator(Paginator[Any]):
+    """Counts no further than anybody will turn pages: a full count of a million rows is a scan."""
+
+    MOST = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        if isinstance(self.object_list, QuerySet):
+            return self.object_list.order_by().values("pk")[: self.MOST].count()
+        return len(self.object_list)
+
+
+class RecordAdmin(admin.ModelAdmin[Any]):
+    """Rows that the application writes: to look at, not to edit."""
+
+    show_full_result_count = False
+    paginator = BoundedPaginator
+    list_per_page = 50
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Sale)
+class SaleAdmin(admin.ModelAdmin[Sale]):
+    list_display = ("name", "opens_at", "closes_at", "paused", "served", "last_number", "reserved", "total_cap")
+    actions = ("pause", "resume")
+    readonly_fields = ("served", "last_number", "reserved", "total_cap", "personal_cap", "gate_closed")
+    prepopulated_fields: ClassVar[dict[str, Any]] = {"slug": ("name",)}
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "currency", "opens_at", "closes_at", "paused")}),
+        ("Caps", {"fields": ("total_cap_cents", "total_cap", "personal_cap_cents", "personal_cap", "reserved")}),
+        (
+            "Releases",
+            {
+                "fields": (
+                    "batch_size",
+                    "batch_interval_seconds",
+                    "invitation_lifetime_seconds",
+                    "served",
+                    "last_number",
+                )
+            },
+        ),
+        ("Payments", {"fields": ("payment_lifetime_seconds", "minimum_deposit_cents")}),
+        (
+            "Chain load",
+            {"fields": ("chain_load_high", "chain_load_low", "chain_load_max_age_seconds", "gate_closed")},
+        ),
+    )
+
+    @admin.display(description="reserved")
+    def reserved(self, sale: Sale) -> str:
+        return money(sale.reserved_cents, sale.currency)
+
+    @admin.display(description="total cap")
+    def total_cap(self, sale: Sale) -> str:
+        return money(sale.total_cap_cents or 0, sale.currency)
+
+    @admin.display(description="allowance per person")
+    def personal_cap(self, sale: Sale) -> str:
+        return money(sale.personal_cap_cents or 0, sale.currency)
+
+    @admin.action(description="Pause: invite nobody for now")
+    def pause(self, request: HttpRequest, queryset: QuerySet[Sale]) -> None:
+        changed = sales.set_paused(sale_ids=list(queryset.values_list("pk", flat=True)), paused=True)
+        self.message_user(request, f"{changed} paused. The line stays open.", messages.SUCCESS)
+
+    @admin.action(description="Resume: go on inviting")
+    def resume(self, request: HttpRequest, queryset: QuerySet[Sale]) -> None:
+        changed = sales.set_paused(sale_ids=list(queryset.values_list("pk", flat=True)), paused=False)
+        self.message_user(request, f"{changed} resumed.", messages.SUCCESS)
+
+    def save_model(self, request: HttpRequest, obj: Sale, form: Any, change: bool) -> None:
+        """Write the edited fields only: the counters are moved by others while the form is open."""
+        if change:
+            obj.save(update_fields=[name for name in form.changed_data if name in form.fields] or ["paused"])
+        else:
+            obj.save(force_insert=True)
+        sales.forget()
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return False
+
+
+@admin.register(Entrant)
+class EntrantAdmin(RecordAdmin):
+    list_display = ("number", "email", "state", "signed_up_at", "client_address")
+    list_display_links = ("number", "email")
+    list_filter = ("state",)
+    search_fields = ("email__istartswith",)
+    search_help_text = "The beginning of an email address"
+    ordering = ("-pk",)
+    fields = ("sale", "number", "email", "state", "signed_up_at", "client_address")
+
+
+@admin.register(Release)
+class ReleaseAdmin(RecordAdmin):
+    list_display = ("decided_at", "last_decided_at", "reason", "size", "served_before", "served_after", "repeats")
+    list_filter = ("reason",)
+    ordering = ("-decided_at",)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(RecordAdmin):
+    """Neither token nor nonce is shown: with them an operator could act as the invited person."""
+
+    list_display = ("pk", "entrant", "state", "allowance", "credited", "invited_at", "expires_at", "pay_until")
+    list_filter = ("state",)
+    list_select_related = ("entrant", "sale")
+    search_fields = ("entrant__email__istartswith",)
+    search_help_text = "The beginning of an email address"
+    ordering = ("-pk",)
+    exclude = ("nonce", "token_digest")
+
+    @admin.display(description="allowance")
+    def allowance(self, invitation: Invitation) -> str:
+        return money(invitation.allowance_cents, invitation.sale.currency)
+
+    @admin.display(description="credited")
+    def credited(self, invitation: Invitation) -> str:
+        return money(invitation.credited_cents, invitation.sale.currency)
+
+
+@admin.register(OutboxMessage)
+class OutboxAdmin(RecordAdmin):
+    list_display = ("key", "kind", "entrant", "state", "attempts", "due_at", "sent_at", "last_error")
+    list_filter = ("state", "kind")
+    list_select_related = ("entrant",)
+    search_fields = ("entrant__email__istartswith",)
+    ordering = ("-pk",)
+    actions = ("send_again",)
+    exclude = ("claim",)
+
+    @admin.action(description="Send again (parked mails)", permissions=["view"])
+    def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
+        chosen = list(queryset.values_list("pk", flat=True))
+        revived = outbox.retry_parked(chosen, now=timezone.now())
+        level = messages.SUCCESS if revived else messages.WARNING
+        self.message_user(request, f"{revived} of {len(chosen)} will be tried again; the others are not parked.", level)
+
+
+@admin.register(Deposit)
+class DepositAdmin(RecordAdmin):
+    list_display = ("first_seen_at", "chain", "txid", "coins", "state", "review", "owed", "address")
+    list_filter = ("state", "review", "chain")
+    list_select_related = ("address",)
+    search_fields = ("txid__exact", "address__address__exact")
+    search_help_text = "A transaction id or a deposit address, whole"
+    ordering = ("-pk",)
+
+    @admin.display(description="amount")
+    def coins(self, deposit: Deposit) -> str:
+        return f"{in_coins(int(deposit.amount), deposit.chain)} {deposit.chain}"
+
+    @admin.display(description="owed back")
+    def owed(self, deposit: Deposit) -> str:
+        return f"{in_coins(int(deposit.owed_back), deposit.chain)} {deposit.chain}" if deposit.owed_back else ""
+
+
+@admin.register(DepositAddress)
+class DepositAddressAdmin(RecordAdmin):
+    list_display = ("chain", "index", "address", "invitation", "issued_at")
+    list_filter = ("chain",)
+    list_select_related = ("invitation",)
+    search_fields = ("address__exact",)
+    ordering = ("-pk",)
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(RecordAdmin):
+    list_display = ("booked_at", "cents", "deposit", "invitation")
+    list_select_related = ("deposit", "invitation")
+    ordering = ("-pk",)
+
+
+@admin.register(Rate)
+class RateAdmin(RecordAdmin):
+    list_display = ("observed_at", "chain", "cents_per_coin", "source")
+    list_filter = ("chain",)
+    ordering = ("-observed_at",)
+
+
+@admin.register(Terms)
+class TermsAdmin(RecordAdmin):
+    """A version can be added, and is then for ever: people have accepted it."""
+
+    list_display = ("version", "published_at", "digest")
+    ordering = ("-published_at",)
+    fields = ("version", "text")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("ico.add_terms"))
+
+    def save_model(self, request: HttpRequest, obj: Terms, form: Any, change: bool) -> None:
+        obj.pk = terms_of_sale.publish(version=obj.version, text=obj.text, now=timezone.now()).pk
+
+
+@admin.register(ChainCursor)
+class ChainCursorAdmin(RecordAdmin):
+    list_display = ("chain", "height", "tip_height", "block_hash", "followed_at", "next_index")
+
+
+@admin.register(ChainReading)
+class ChainReadingAdmin(RecordAdmin):
+    list_display = ("chain", "load", "base_fee", "observed_at")

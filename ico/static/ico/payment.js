@@ -1,0 +1,65 @@
+// The payment page: what has arrived, kept fresh without a reload.
+
+import { poll } from "./polling.js";
+import { grouped, timeOfDay } from "./words.js";
+
+const page = document.getElementById("payment");
+const find = (selector) => page.querySelector(selector);
+const status = find("[data-status]");
+let announced = page.dataset.state;
+
+function announce(text) {
+  if (text === announced) return;
+  announced = text;
+  find("[data-announce]").textContent = text;
+}
+
+function showState(state) {
+  page.dataset.state = status.dataset.state = state;
+  for (const part of status.querySelectorAll("[data-when]")) part.hidden = part.dataset.when !== state;
+}
+
+function showAllowance(allowance) {
+  for (const place of page.querySelectorAll("[data-allowance]")) {
+    place.textContent = grouped(allowance[place.dataset.allowance]);
+  }
+}
+
+function showDeposit(deposit, amount) {
+  const coin = find(`[data-chain="${deposit.chain}"]`);
+  for (const place of coin.querySelectorAll("[data-deposit]")) place.textContent = deposit[place.dataset.deposit];
+  coin.querySelector("[data-amount]").textContent = amount;
+  coin.querySelector("progress").value = deposit.confirmations;
+}
+
+function spoken(answer) {
+  const headline = status.querySelector(`[data-when="${answer.state}"] h2`).textContent;
+  const moving = answer.deposits.filter((deposit) => deposit.confirmations > 0);
+  return [headline, ...moving.map((d) => `${d.chain}: ${d.confirmations} of ${d.required} confirmations`)].join(". ");
+}
+
+function show(answer) {
+  if (answer.state !== page.dataset.state) showState(answer.state);
+  showAllowance(answer.allowance);
+  for (const deposit of answer.deposits) showDeposit(deposit, answer.allowance[deposit.chain]);
+  find("[data-trouble]").hidden = true;
+  find("[data-pulse]").textContent = `As of ${timeOfDay(answer.as_of)}, kept up to date.`;
+  announce(spoken(answer));
+  return true; // paid is not the end: there may be a second payment, and a chain may reorganise
+}
+
+function trouble(text) {
+  const box = find("[data-trouble]");
+  box.hidden = false;
+  box.textContent = text;
+  announce(text);
+}
+
+poll({
+  url: page.dataset.url,
+  pace: Number(page.dataset.pollAfter),
+  onAnswer: show,
+  onTrouble: (seconds) =>
+    trouble(`The status could not be read just now; your payment is not affected. Trying again in ${seconds < 90 ? `${Math.ceil(seconds)} seconds` : "a few minutes"}.`),
+  onGone: () => trouble("This payment page has ended. Please reload it to see why."),
+});

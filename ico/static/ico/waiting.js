@@ -1,0 +1,68 @@
+// The waiting page: position, people ahead and estimate, kept fresh without a reload.
+
+import { poll } from "./polling.js";
+import { duration, timeOfDay, whole } from "./words.js";
+
+const MOVING = ["placing", "waiting"];
+const HEADLINES = {
+  invited: "It is your turn. Your invitation is in your mail.",
+  joined: "You are taking part.",
+  expired: "Your invitation has ended.",
+  left: "You have left the line.",
+};
+
+const line = document.getElementById("line");
+const find = (selector) => line.querySelector(selector);
+const title = document.title;
+let state = line.dataset.state;
+let announced = null;
+
+function announce(text) {
+  if (text !== announced) find("[data-announce]").textContent = announced = text;
+}
+
+function fill(place) {
+  for (const name of ["position", "ahead", "waiting", "number"]) {
+    if (place[name] !== null) find(`[data-fill="${name}"]`).textContent = whole(place[name]);
+  }
+  const estimate = place.estimated_wait_seconds;
+  find('[data-fill="estimate"]').textContent = estimate === null ? "not known yet" : duration(estimate);
+  const behind = Math.max(0, place.waiting - place.ahead);
+  find("[data-bar]").setAttribute("width", behind ? Math.round((1000 * place.ahead) / (place.ahead + behind)) : 1000);
+}
+
+function show(place) {
+  if (place.state !== state) {
+    for (const section of line.querySelectorAll("[data-when]")) section.hidden = section.dataset.when !== place.state;
+    state = line.dataset.state = place.state;
+  }
+  const moving = MOVING.includes(state);
+  find("[data-moving]").hidden = !moving;
+  find("[data-trouble]").hidden = true;
+  find("[data-pulse]").textContent = `As of ${timeOfDay(place.as_of)}, kept up to date.`;
+  if (state === "waiting") {
+    fill(place);
+    announce(`Your position is ${whole(place.position)}.`);
+    document.title = `(${whole(place.position)}) ${title}`;
+  } else if (HEADLINES[state]) {
+    announce(HEADLINES[state]);
+    document.title = HEADLINES[state];
+  }
+  return moving;
+}
+
+function trouble(text) {
+  const box = find("[data-trouble]");
+  box.hidden = false;
+  box.textContent = text;
+  announce(text);
+}
+
+poll({
+  url: line.dataset.url,
+  pace: Number(line.dataset.pollAfter),
+  onAnswer: show,
+  onTrouble: (seconds) =>
+    trouble(`The line could not be read just now; your place is safe. Trying again in ${seconds < 90 ? `${Math.ceil(seconds)} seconds` : "a few minutes"}.`),
+  onGone: () => trouble("This place could not be found. Please reload the page."),
+});

@@ -1,0 +1,21 @@
+// The same words as templatetags/words.py, for what changes without a reload.
+
+const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"]];
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+export const whole = (number) => number.toLocaleString("en-GB");
+
+export function grouped(amount) {
+  const [units, rest = ""] = amount.split(".");
+  const thousands = units.replace(/\B(?=(\d{3})+$)/g, ",");
+  return /[1-9]/.test(rest) ? `${thousands}.${rest}` : thousands;
+}
+
+export const timeOfDay = (at) => clock.format(new Date(at));
+
+export function duration(seconds) {
+  if (seconds < 50) return "less than a minute";
+  const [size, unit] = UNITS.find(([size]) => seconds >= size * 0.9) ?? UNITS.at(-1);
+  const count = Math.max(1, Math.floor(seconds / size + 0.5));
+  return `about ${count} ${unit}${count > 1 ? "s" : ""}`;
+}
