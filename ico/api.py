@@ -6,7 +6,6 @@ from dataclasses import asdict
 from functools import wraps
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -128,8 +127,7 @@ def payment(request: HttpRequest, token: str) -> HttpResponse:
     due = invitations.due_step(invitation)
     if due != "payment":
         return problem(409, f"The step that is due is {due}.", due=due)
-    answer = deposits.status(invitation, now=now).as_json()
-    return JsonResponse({**answer, "poll_after_seconds": settings.POLL_SECONDS})
+    return JsonResponse(deposits.status(invitation, now=now).as_json())
 
 
 @require_GET

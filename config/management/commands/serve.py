@@ -1,0 +1,56 @@
+"""`manage.py serve`: the whole application on this machine, until Ctrl-C."""
+
+import signal
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any, NoReturn
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+from config import serving
+
+
+class Command(BaseCommand):
+    help = "Start web, worker, beat and the simulated chain in the data folder, and keep them running until Ctrl-C."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8000)
+
+    def handle(self, *, host: str, port: int, **options: Any) -> None:
+        self.stdout.write(f"Preparing {settings.DATA_DIR} …")
+        password = serving.prepare()
+        call_command("seed_sale", batch_size=50, batch_interval=5, stdout=self.stdout)
+        signal.signal(signal.SIGTERM, _stop)
+        try:
+            with serving.running(host=host, port=port) as application:
+                self._say(application, password)
+                application.supervisor.wait()
+                raise CommandError(f"It stopped by itself; look into {application.logs}")
+        except serving.CannotServe as error:
+            raise CommandError(str(error)) from None
+        except KeyboardInterrupt:
+            self.stdout.write("Stopped.")
+
+    def _say(self, application: serving.Running, password: str | None) -> None:
+        url, data = application.url, Path(settings.DATA_DIR)
+        login = f"{serving.OPERATOR} / {password}" if password else f"{serving.OPERATOR} (password as told before)"
+        rows = [
+            ("the sale", f"{url}/"),
+            ("operator", f"{url}/admin/ and {url}/ops/   {login}"),
+            ("mails", str(data / "mail" / "new")),
+            ("logs", str(application.logs)),
+            ("investors", f"STAMPEDE_DATA={data} .venv/bin/python manage.py play_investors"),
+            ("stampede", f"STAMPEDE_DATA={data} .venv/bin/python manage.py loadtest run signup --host {url}"),
+            ("the books", f"STAMPEDE_DATA={data} .venv/bin/python manage.py audit"),
+        ]
+        self.stdout.write("\nStampede is running. Ctrl-C stops it.\n")
+        for name, value in rows:
+            self.stdout.write(f"  {name:<10} {value}")
+        self.stdout.flush()
+
+
+def _stop(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt

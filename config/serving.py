@@ -1,0 +1,175 @@
+"""The whole application on one machine without any server installed: web, worker, beat and the simulated chain, kept
+running by supervisor in one data folder."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.utils.crypto import get_random_string
+
+START_SECONDS = 60
+STOP_SECONDS = 40
+OPERATOR = "operator"
+
+# What makes a demonstration quick. Whatever the environment says already goes first.
+DEMO_PACE = {
+    "STAMPEDE_BTC_BLOCK_SECONDS": "2",
+    "STAMPEDE_ETH_BLOCK_SECONDS": "1",
+    "STAMPEDE_SIGNUPS_PER_MINUTE": "6000",
+}
+
+_SUPERVISOR = """\
+[supervisord]
+nodaemon = true
+logfile = {logs}/supervisor.log
+pidfile = {data}/supervisor.pid
+childlogdir = {logs}
+{user}
+[program:web]
+command = {python} -m gunicorn -c {base}/deploy/gunicorn.conf.py config.wsgi:application
+[program:worker]
+command = {python} -m celery -A config worker --pool threads --concurrency 4 --without-gossip --without-mingle --without-heartbeat --loglevel WARNING
+[program:beat]
+command = {python} -m celery -A config beat --loglevel WARNING --pidfile=
+[program:chain]
+command = {python} {base}/manage.py simulated_chain
+"""
+_EACH_PROGRAM = """\
+directory = {base}
+autorestart = true
+startsecs = 1
+startretries = 20
+stopwaitsecs = 30
+killasgroup = true
+redirect_stderr = true
+stdout_logfile = {logs}/%(program_name)s.log
+"""
+
+
+class CannotServe(Exception):
+    """The application could not be started; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A started application: where it answers, and the process that keeps the others running."""
+
+    url: str
+    supervisor: subprocess.Popen[bytes]
+    logs: Path
+
+
+def prepare() -> str | None:
+    """Make the data folder ready: tables, static files, an operator. Returns the operator's password when the account
+    was made now, None when it was there already."""
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    users = get_user_model().objects
+    if users.filter(username=OPERATOR).exists():
+        return None
+    password = get_random_string(16)
+    users.create_superuser(username=OPERATOR, email="", password=password)
+    return password
+
+
+@contextmanager
+def running(*, host: str, port: int) -> Iterator[Running]:
+    """Start everything, wait until it answers, and stop everything again. Raises `CannotServe`."""
+    _must_be_free(host, port)
+    url = f"http://{host}:{port}"
+    logs = Path(settings.DATA_DIR) / "logs"
+    logs.mkdir(exist_ok=True)
+    for folder in ("messages", "control"):
+        (Path(settings.QUEUE_DIR) / folder).mkdir(parents=True, exist_ok=True)
+    environment = {
+        **DEMO_PACE,
+        **os.environ,
+        "STAMPEDE_DATA": str(settings.DATA_DIR),
+        "STAMPEDE_PUBLIC_URL": url,
+        "STAMPEDE_BIND": f"{host}:{port}",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
+    with open(logs / "supervisor.out", "ab") as output:
+        supervisor = subprocess.Popen(  # noqa: S603 (our own interpreter, our own configuration)
+            [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(_configuration(logs))],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches us alone; we stop the others in order
+        )
+    try:
+        _wait_until_it_answers(supervisor, host, port, logs)
+        yield Running(url=url, supervisor=supervisor, logs=logs)
+    finally:
+        _stop(supervisor)
+
+
+def _configuration(logs: Path) -> Path:
+    values = {
+        "python": sys.executable,
+        "base": settings.BASE_DIR,
+        "data": settings.DATA_DIR,
+        "logs": logs,
+        # supervisor warns loudly when root does not say that root is meant
+        "user": "user = root" if os.geteuid() == 0 else "",
+    }
+    text = _SUPERVISOR.format(**values)
+    for_each = _EACH_PROGRAM.format(**values)
+    lines = [line + "\n" + for_each if line.startswith("command") else line for line in text.splitlines()]
+    path = Path(settings.DATA_DIR) / "supervisor.conf"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def _must_be_free(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CannotServe(
+                f"{host}:{port} cannot be used ({error.strerror}); name another with --port"
+            ) from None
+
+
+def _wait_until_it_answers(supervisor: subprocess.Popen[bytes], host: str, port: int, logs: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if supervisor.poll() is not None:
+            raise CannotServe(f"it stopped while starting; {logs / 'supervisor.out'} says why")
+        if _answers(host, port):
+            return
+        time.sleep(0.1)
+    raise CannotServe(f"no answer on {host}:{port} after {START_SECONDS} s; {logs / 'web.log'} may say why")
+
+
+def _answers(host: str, port: int) -> bool:
+    connection = HTTPConnection(host, port, timeout=2)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _stop(supervisor: subprocess.Popen[bytes]) -> None:
+    if supervisor.poll() is None:
+        supervisor.send_signal(signal.SIGTERM)
+        try:
+            supervisor.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            supervisor.kill()
+            supervisor.wait()

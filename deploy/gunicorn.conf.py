@@ -1,0 +1,17 @@
+"""gunicorn's settings, for one machine and for a server alike. Figures behind them: shared/design/components.md."""
+
+import os
+
+bind = os.environ.get("STAMPEDE_BIND", "127.0.0.1:8000")
+workers = int(os.environ.get("STAMPEDE_WEB_WORKERS", "2"))  # one per core
+worker_class = "gthread"  # best where queries wait; see components.md
+threads = int(os.environ.get("STAMPEDE_WEB_THREADS", "8"))
+backlog = 4096
+keepalive = 75  # longer than a poll pause of a browser tab that has just been answered
+graceful_timeout = 25
+timeout = 60
+preload_app = False  # a worker that is replaced must not share a database handle with its parent
+accesslog = None  # addresses hold tickets and tokens; the application logs what may be known
+errorlog = "-"
+loglevel = "warning"
+control_socket_disable = True

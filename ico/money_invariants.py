@@ -1,0 +1,127 @@
+"""The invariants of caps, addresses and deposits."""
+
+from django.conf import settings
+from django.db.models import Count, F, Q, Sum
+
+from config.audit import Evidence, Finding, Invariant, finding
+from ico import addresses, caps, deposits
+from ico.models import Chain, ChainCursor, Deposit, DepositAddress, Invitation, LedgerEntry, Sale
+
+ADDRESSES_DERIVED_AGAIN = 2_000  # a third of a millisecond each; of more, every n-th
+
+
+def total_cap(evidence: Evidence) -> Finding:
+    """What is promised or paid is what the allowances add up to, and within the total cap."""
+    breaches = []
+    for sale in Sale.objects.all():
+        sums = sale.invitations.aggregate(allowed=Sum("allowance_cents"), credited=Sum("credited_cents"))
+        allowed = sums["allowed"] or 0
+        if allowed != sale.reserved_cents:
+            breaches.append(f"{sale.slug}: allowances of {allowed} cents, reserved {sale.reserved_cents}")
+        if allowed > sale.total_cap_cents:
+            breaches.append(f"{sale.slug}: {allowed} cents are promised or paid, the total cap is {sale.total_cap_cents}")
+    return finding(Sale.objects.count(), breaches)
+
+
+def personal_caps(evidence: Evidence) -> Finding:
+    over = Invitation.objects.filter(
+        Q(credited_cents__gt=F("allowance_cents"))
+        | Q(credited_cents__gt=F("sale__personal_cap_cents"))
+        | Q(allowance_cents__gt=F("sale__personal_cap_cents"))
+    )
+    breaches = [f"invitation {key} is above its cap" for key in over.values_list("pk", flat=True)]
+    return finding(Invitation.objects.count(), breaches)
+
+
+def ledger_adds_up(evidence: Evidence) -> Finding:
+    """What is credited to a person, what their deposits say, and what the ledger booked are the same sum."""
+    breaches = []
+    booked = dict(LedgerEntry.objects.values_list("invitation").annotate(Sum("cents")))
+    counted = dict(Deposit.objects.values_list("address__invitation").annotate(Sum("credited_cents")))
+    credited = dict(Invitation.objects.values_list("pk", "credited_cents"))
+    for key, cents in credited.items():
+        if not cents == booked.get(key, 0) == counted.get(key, 0):
+            breaches.append(
+                f"invitation {key}: credited {cents}, ledger {booked.get(key, 0)}, deposits {counted.get(key, 0)} cents"
+            )
+    return finding(len(credited), breaches)
+
+
+def addresses_unique(evidence: Evidence) -> Finding:
+    """Who joined has one address on each chain, nobody else's, and it is the one the public key gives at its index."""
+    breaches = []
+    joined = Invitation.objects.filter(joined_at__isnull=False)
+    wrong = joined.annotate(given=Count("addresses")).exclude(given=len(Chain.values))
+    breaches += [f"invitation {key} has {given} addresses" for key, given in wrong.values_list("pk", "given")]
+    for chain in Chain.values:
+        issued = DepositAddress.objects.filter(chain=chain)
+        twice = issued.values("address").annotate(owners=Count("pk")).filter(owners__gt=1)
+        breaches += [f"{row['address']} was given to {row['owners']} people" for row in twice]
+        cursor = ChainCursor.objects.filter(chain=chain).first()
+        beyond = issued.filter(index__gte=cursor.next_index if cursor else 0).count()
+        if beyond:
+            breaches.append(f"{chain}: {beyond} addresses stand beyond the next unused index")
+        step = max(1, issued.count() // ADDRESSES_DERIVED_AGAIN)
+        for index, address in issued.order_by("index").values_list("index", "address")[::step]:
+            if addresses.derived(chain=chain, index=index) != address:
+                breaches.append(f"{chain} {index}: {address} is not what the public key gives")
+    return finding(DepositAddress.objects.count(), breaches)
+
+
+def deposits_explained(evidence: Evidence) -> Finding:
+    """Whatever arrived and counts is credited or owed back: nothing is lost, nothing kept silently."""
+    breaches, checked = [], 0
+    settled = Deposit.objects.filter(state__in=(Deposit.State.CREDITED, Deposit.State.REVIEW))
+    for deposit in settled.select_related("address__invitation__btc_rate", "address__invitation__eth_rate").iterator():
+        checked += 1
+        invitation = deposit.address.invitation
+        rate = invitation.btc_rate if deposit.chain == Chain.BTC else invitation.eth_rate
+        kept = int(deposit.amount) - int(deposit.owed_back)
+        if kept < 0 or caps.worth_cents(kept, rate, deposit.chain) < deposit.credited_cents:
+            breaches.append(f"{deposit}: more is credited than was kept")
+        if deposit.credited_cents == 0 and kept != 0 and deposit.review != Deposit.Review.REORG:
+            breaches.append(f"{deposit}: {kept} were kept and credited to nobody")
+    return finding(checked, breaches)
+
+
+def deposits_on_chain_once(evidence: Evidence) -> Finding:
+    """Every credited deposit stands on the chain once, deep enough; every transfer to us up to the followed height is
+    in the books."""
+    breaches: list[str] = []
+    checked = 0
+    for chain in Chain.values:
+        cursor = ChainCursor.objects.filter(chain=chain, height__gte=0).first()
+        if cursor is not None:
+            count, wrong = _held_against(chain, cursor)
+            checked += count
+            breaches += wrong
+    return finding(checked, breaches)
+
+
+def _held_against(chain: str, cursor: ChainCursor) -> tuple[int, list[str]]:
+    real = deposits.on_chain(chain=chain, last=cursor.height)
+    booked = {
+        (deposit.txid, deposit.position): deposit
+        for deposit in Deposit.objects.filter(chain=chain, block_height__isnull=False).select_related("address")
+    }
+    breaches = [f"{chain} {key[0]} pays us and is not in the books" for key in real.keys() - booked.keys()]
+    for key, deposit in booked.items():
+        found = real.get(key)
+        if found is None:
+            if deposit.state == Deposit.State.CREDITED:
+                breaches.append(f"{deposit}: credited, and not on the chain")
+        elif (found.address, found.amount) != (deposit.address.address, int(deposit.amount)):
+            breaches.append(f"{deposit}: not the amount or the address that the chain has")
+        elif deposit.state == Deposit.State.CREDITED and cursor.height - found.height + 1 < settings.CONFIRMATIONS[chain]:
+            breaches.append(f"{deposit}: credited before it was deep enough")
+    return len(real), breaches
+
+
+INVARIANTS = [
+    Invariant("total-cap", "allowances and payments are within the total cap, and reserved exactly", total_cap),
+    Invariant("personal-caps", "nobody is credited more than the personal cap", personal_caps),
+    Invariant("ledger-adds-up", "credits, deposits and ledger are the same sums", ledger_adds_up),
+    Invariant("addresses-unique", "every deposit address is derived, given once, to one person", addresses_unique),
+    Invariant("deposits-explained", "whatever arrived is credited or owed back", deposits_explained),
+    Invariant("deposits-on-chain-once", "every credited deposit is on the chain, once", deposits_on_chain_once),
+]

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
+
+import pytest
+from django.core.mail import EmailMessage
+from django.core.mail.backends.base import BaseEmailBackend
+from django.utils import timezone
+from pytest_django.fixtures import SettingsWrapper
+
+from config.maildir import EmailBackend as Maildir
+from ico import invitations, outbox
+from ico.models import Invitation, OutboxMessage, Sale
+from tests.ico.conftest import invite_all, join
+
+pytestmark = pytest.mark.django_db
+State = OutboxMessage.State
+
+
+class Failing(BaseEmailBackend):
+    """A mail server that answers each mail with the next error of a list, and takes it when the list is empty."""
+
+    errors: list[Exception] = []
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        if Failing.errors:
+            raise Failing.errors.pop(0)
+        return Maildir().send_messages(email_messages)
+
+
+@pytest.fixture(autouse=True)
+def mailbox(settings: SettingsWrapper, tmp_path: Path) -> Path:
+    settings.MAILBOX_DIR = tmp_path / "mail"
+    return tmp_path / "mail" / "new"
+
+
+def failing(settings: SettingsWrapper, *errors: Exception) -> None:
+    settings.EMAIL_BACKEND = "tests.ico.test_outbox.Failing"
+    Failing.errors = list(errors)
+
+
+def mails(mailbox: Path) -> list[EmailMessage]:
+    found = sorted(mailbox.iterdir()) if mailbox.exists() else []
+    return [message_from_bytes(path.read_bytes(), policy=default) for path in found]  # type: ignore[arg-type, misc]
+
+
+def claimed(now: datetime) -> list[tuple[list[int], str]]:
+    published: list[tuple[list[int], str]] = []
+    outbox.relay(publish=lambda ids, claim: published.append((ids, claim)), now=now)
+    return published
+
+
+def deliver_due(now: datetime) -> int:
+    return sum(outbox.deliver(ids=ids, claim=claim, clock=lambda: now) for ids, claim in claimed(now))
+
+
+def test_a_place_mail_goes_out_once_in_text_and_html(sale: Sale, mailbox: Path) -> None:
+    place = join(sale, "ada@example.org")
+    now = timezone.now()
+    assert deliver_due(now) == 1
+    assert deliver_due(now + timedelta(hours=1)) == 0
+    (mail,) = mails(mailbox)
+    message = OutboxMessage.objects.get()
+    assert mail["To"] == "ada@example.org"
+    assert mail["Message-ID"] == message.message_id
+    assert (message.state, message.sent_at, message.attempts) == (State.SENT, now, 1)
+    link = f"http://127.0.0.1:8000/line/{place.ticket}/"
+    for kind in ("plain", "html"):
+        body = mail.get_body(preferencelist=(kind,))  # type: ignore[attr-defined]
+        assert link in body.get_content()
+
+
+def test_an_invitation_mail_carries_a_token_that_the_database_does_not(
+    sale: Sale, now: datetime, mailbox: Path
+) -> None:
+    join(sale, "ada@example.org")
+    (invitation,) = invite_all(sale, now)
+    deliver_due(timezone.now())
+    token = invitations.token_of(invitation.nonce)
+    (mail,) = [m for m in mails(mailbox) if "your turn" in m["Subject"]]
+    assert f"/i/{token}/" in mail.get_body(preferencelist=("plain",)).get_content()  # type: ignore[attr-defined]
+    row = Invitation.objects.filter(pk=invitation.pk).values().get()
+    assert not any(token in str(value) for value in row.values())
+    assert invitations.find(token, now=now).pk == invitation.pk
+
+
+def test_a_second_delivery_of_the_same_message_sends_nothing(sale: Sale, mailbox: Path) -> None:
+    join(sale, "ada@example.org")
+    now = timezone.now()
+    ((ids, claim),) = claimed(now)
+    assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now) == 1
+    assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now) == 0
+    assert len(mails(mailbox)) == 1
+
+
+def test_a_message_that_was_lost_is_claimed_again_after_its_lease(sale: Sale, mailbox: Path) -> None:
+    join(sale, "ada@example.org")
+    now = timezone.now()
+    ((lost_ids, lost_claim),) = claimed(now)
+    assert claimed(now + timedelta(seconds=outbox.CLAIM_SECONDS - 1)) == []
+    later = now + timedelta(seconds=outbox.CLAIM_SECONDS)
+    assert deliver_due(later) == 1
+    assert outbox.deliver(ids=lost_ids, claim=lost_claim, clock=lambda: later) == 0
+    assert len(mails(mailbox)) == 1
+
+
+def test_a_worker_that_died_after_sending_leaves_one_mail(sale: Sale, mailbox: Path) -> None:
+    join(sale, "ada@example.org")
+    now = timezone.now()
+    deliver_due(now)
+    # As if it had died before noting it: the row is still claimed.
+    OutboxMessage.objects.update(state=State.CLAIMED, sent_at=None, due_at=now)
+    assert deliver_due(now) == 1
+    assert len(mails(mailbox)) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError("refused"),
+        smtplib.SMTPServerDisconnected("gone"),
+        smtplib.SMTPDataError(451, b"later"),
+        smtplib.SMTPRecipientsRefused({"ada@example.org": (450, b"busy")}),
+    ],
+)
+def test_a_server_that_is_away_is_tried_again_later(
+    sale: Sale, mailbox: Path, settings: SettingsWrapper, error: Exception
+) -> None:
+    failing(settings, error)
+    join(sale, "ada@example.org")
+    now = timezone.now()
+    assert deliver_due(now) == 0
+    message = OutboxMessage.objects.get()
+    assert (message.state, message.attempts) == (State.PENDING, 1)
+    assert message.due_at == now + timedelta(seconds=settings.MAIL_RETRY_SECONDS)
+    assert message.last_error
+    assert deliver_due(now) == 0
+    assert deliver_due(message.due_at) == 1
+    assert len(mails(mailbox)) == 1
+
+
+def test_attempts_back_off_and_end_parked(sale: Sale, mailbox: Path, settings: SettingsWrapper) -> None:
+    settings.MAIL_ATTEMPTS = 3
+    failing(settings, *[ConnectionRefusedError("refused")] * 3)
+    join(sale, "ada@example.org")
+    now = timezone.now()
+    waits = []
+    for _ in range(3):
+        deliver_due(now)
+        due_at = OutboxMessage.objects.get().due_at
+        waits.append((due_at - now).total_seconds())
+        now = due_at
+    assert waits == [5, 10, 20]
+    assert deliver_due(now) == 0
+    assert OutboxMessage.objects.get().state == State.PARKED
+    assert outbox.retry_parked([OutboxMessage.objects.get().pk], now=now) == 1
+    assert deliver_due(now) == 1
+    assert len(mails(mailbox)) == 1
+
+
+def test_a_refusal_for_good_is_parked_at_once(sale: Sale, mailbox: Path, settings: SettingsWrapper) -> None:
+    failing(settings, smtplib.SMTPRecipientsRefused({"ada@example.org": (550, b"no such user")}))
+    join(sale, "ada@example.org")
+    join(sale, "bob@example.org")
+    assert deliver_due(timezone.now()) == 1
+    assert list(OutboxMessage.objects.order_by("pk").values_list("state", flat=True)) == [State.PARKED, State.SENT]
+    assert [mail["To"] for mail in mails(mailbox)] == ["bob@example.org"]
+
+
+def test_one_message_carries_many_rows(sale: Sale) -> None:
+    for n in range(outbox.MESSAGES_PER_TASK + 1):
+        join(sale, f"v{n}@example.org")
+    assert [len(ids) for ids, _ in claimed(timezone.now())] == [outbox.MESSAGES_PER_TASK, 1]

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ico import leases, release
+from ico.models import Entrant, Invitation, OutboxMessage, Release, Sale
+from ico.release import Decision, Inputs, Reason, decide
+from tests.ico.conftest import invite_all, join, numbered, read_load
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+USUAL = Inputs(
+    now=NOON,
+    opens_at=NOON - timedelta(hours=1),
+    closes_at=NOON + timedelta(hours=1),
+    paused=False,
+    room_cents=1_000_000,
+    allowance_cents=1_000,
+    batch_size=100,
+    interval_seconds=60,
+    last_released_at=NOON - timedelta(seconds=60),
+    ready=100,
+    load=0.5,
+    load_age_seconds=3,
+    load_max_age_seconds=120,
+    load_high=0.9,
+    load_low=0.7,
+    gate_closed=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "decision"),
+    [
+        ({}, Decision(100, Reason.RELEASED, False)),
+        ({"ready": 7}, Decision(7, Reason.RELEASED, False)),
+        ({"room_cents": 3_999}, Decision(3, Reason.RELEASED, False)),
+        ({"room_cents": 999}, Decision(0, Reason.CAP_REACHED, False)),
+        ({"ready": 0}, Decision(0, Reason.NOBODY_WAITING, False)),
+        ({"paused": True}, Decision(0, Reason.PAUSED, False)),
+        ({"opens_at": NOON + timedelta(seconds=1)}, Decision(0, Reason.NOT_OPEN, False)),
+        ({"closes_at": NOON}, Decision(0, Reason.CLOSED, False)),
+        ({"last_released_at": NOON - timedelta(seconds=59)}, Decision(0, Reason.INTERVAL, False)),
+        ({"last_released_at": None}, Decision(100, Reason.RELEASED, False)),
+        ({"load": None, "load_age_seconds": None}, Decision(0, Reason.NO_SIGNAL, False)),
+        ({"load_age_seconds": 121}, Decision(0, Reason.NO_SIGNAL, False)),
+        ({"load_age_seconds": -1}, Decision(0, Reason.NO_SIGNAL, False)),
+        ({"load": 0.91}, Decision(0, Reason.CHAIN_BUSY, True)),
+        ({"load": 0.9}, Decision(100, Reason.RELEASED, False)),
+        ({"load": 0.8, "gate_closed": True}, Decision(0, Reason.CHAIN_BUSY, True)),
+        ({"load": 0.7, "gate_closed": True}, Decision(0, Reason.CHAIN_BUSY, True)),
+        ({"load": 0.69, "gate_closed": True}, Decision(100, Reason.RELEASED, False)),
+    ],
+)
+def test_the_decision(change: dict[str, object], decision: Decision) -> None:
+    assert decide(replace(USUAL, **change)) == decision  # type: ignore[arg-type]
+
+
+@given(
+    room=st.integers(0, 10**7),
+    allowance=st.integers(1, 10**5),
+    batch=st.integers(0, 500),
+    ready=st.integers(0, 500),
+    load=st.none() | st.floats(0, 1),
+    age=st.none() | st.floats(-10, 1_000),
+    closed=st.booleans(),
+)
+def test_no_decision_breaks_a_cap_or_opens_without_a_signal(
+    room: int, allowance: int, batch: int, ready: int, load: float | None, age: float | None, closed: bool
+) -> None:
+    inputs = replace(
+        USUAL,
+        room_cents=room,
+        allowance_cents=allowance,
+        batch_size=batch,
+        ready=ready,
+        load=load,
+        load_age_seconds=age,
+        gate_closed=closed,
+    )
+    decision = decide(inputs)
+    assert 0 <= decision.size <= min(batch, ready)
+    assert decision.size * allowance <= room
+    if load is None or age is None or age > inputs.load_max_age_seconds or load > inputs.load_high:
+        assert decision.size == 0
+
+
+@pytest.mark.django_db
+class TestCarriedOut:
+    def test_the_first_in_line_are_invited_with_allowance_and_mail(self, sale: Sale, now: datetime) -> None:
+        for n in range(5):
+            join(sale, f"v{n}@example.org")
+        invited = invite_all(sale, now, batch_size=3)
+        sale.refresh_from_db()
+        assert [i.entrant.number for i in invited] == [1, 2, 3]
+        assert (sale.served, sale.reserved_cents) == (3, 3 * sale.personal_cap_cents)
+        assert {i.expires_at for i in invited} == {now + timedelta(seconds=sale.invitation_lifetime_seconds)}
+        assert OutboxMessage.objects.filter(kind="invitation").count() == 3
+        decision = Release.objects.get()
+        assert (decision.size, decision.served_before, decision.served_after) == (3, 0, 3)
+        assert release.replay(decision).size == 3
+        assert release.replay(decision, batch_size=2).size == 2
+        assert release.replay(decision, load_high=0.4, load_low=0.3).reason == Reason.CHAIN_BUSY
+
+    def test_leavers_are_passed_over(self, sale: Sale, now: datetime) -> None:
+        from ico import waitlist
+
+        places = [join(sale, f"v{n}@example.org") for n in range(4)]
+        numbered(sale)
+        waitlist.leave(places[0].ticket, now=now)
+        invited = invite_all(sale, now, batch_size=2)
+        assert [i.entrant.number for i in invited] == [2, 3]
+
+    def test_a_hold_is_recorded_once_and_counted(self, sale: Sale, now: datetime) -> None:
+        for second in range(3):
+            release.release(sale_id=sale.pk, holder="test", now=now + timedelta(seconds=second))
+        hold = Release.objects.get()
+        assert (hold.reason, hold.size, hold.repeats) == (Reason.NO_SIGNAL, 0, 3)
+        assert hold.last_decided_at == now + timedelta(seconds=2)
+
+    def test_only_the_holder_of_the_lease_decides(self, sale: Sale, now: datetime) -> None:
+        assert release.release(sale_id=sale.pk, holder="a", now=now) is not None
+        assert release.release(sale_id=sale.pk, holder="b", now=now) is None
+        later = now + timedelta(seconds=release.LEASE_SECONDS)
+        assert release.release(sale_id=sale.pk, holder="b", now=later) is not None
+        assert release.release(sale_id=sale.pk, holder="a", now=later) is None
+
+    def test_the_total_cap_ends_the_releases_and_a_return_goes_to_the_next(self, sale: Sale, now: datetime) -> None:
+        from ico import invitations
+
+        for n in range(5):
+            join(sale, f"v{n}@example.org")
+        Sale.objects.filter(pk=sale.pk).update(total_cap_cents=2 * sale.personal_cap_cents)
+        assert len(invite_all(sale, now)) == 2
+        read_load(0.5, now)
+        held = release.release(sale_id=sale.pk, holder="test", now=now)
+        assert held is not None
+        assert held.reason == Reason.CAP_REACHED
+        later = now + timedelta(seconds=sale.invitation_lifetime_seconds)
+        assert invitations.expire(now=later) == 2
+        read_load(0.5, later)
+        record = release.release(sale_id=sale.pk, holder="test", now=later)
+        assert record is not None
+        assert record.size == 2
+        assert [i.entrant.number for i in Invitation.objects.filter(state="open").order_by("pk")] == [3, 4]
+        assert Entrant.objects.filter(state="expired").count() == 2
+
+    def test_nothing_is_written_when_somebody_leaves_in_the_same_moment(
+        self, sale: Sale, now: datetime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The rival stands exactly between choosing and inviting."""
+        for n in range(2):
+            join(sale, f"v{n}@example.org")
+        numbered(sale)
+        read_load(0.5, now)
+        honest = release._next_in_line
+
+        def choose_then_one_leaves(chosen_for: Sale) -> list[Entrant]:
+            chosen = honest(chosen_for)
+            Entrant.objects.filter(pk=chosen[0].pk).update(state="left")
+            return chosen
+
+        monkeypatch.setattr(release, "_next_in_line", choose_then_one_leaves)
+        with pytest.raises(release.ReleaseRefused):
+            release.release(sale_id=sale.pk, holder="test", now=now)
+        sale.refresh_from_db()
+        assert (sale.served, sale.reserved_cents) == (0, 0)
+        assert not Invitation.objects.exists()
+        assert not Release.objects.exists()
+
+
+@pytest.mark.django_db
+class TestLeases:
+    def test_one_holder_at_a_time(self, now: datetime) -> None:
+        assert leases.held("job", holder="a", seconds=10, now=now)
+        assert not leases.held("job", holder="b", seconds=10, now=now + timedelta(seconds=9))
+        assert leases.held("job", holder="a", seconds=10, now=now + timedelta(seconds=9))
+        assert not leases.held("job", holder="b", seconds=10, now=now + timedelta(seconds=18))
+        assert leases.held("job", holder="b", seconds=10, now=now + timedelta(seconds=19))
+
+    def test_given_up_is_free_at_once(self, now: datetime) -> None:
+        assert leases.held("job", holder="a", seconds=10, now=now)
+        leases.give_up("job", holder="b")
+        assert not leases.held("job", holder="b", seconds=10, now=now)
+        leases.give_up("job", holder="a")
+        assert leases.held("job", holder="b", seconds=10, now=now)
