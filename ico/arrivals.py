@@ -1,0 +1,135 @@
+"""Transfers to our addresses, as rows of deposits that follow what the chain says of them. Used by `deposits`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TypeVar
+
+from ico import books
+from ico.chains.base import Block, ChainClient, Transfer
+from ico.models import Deposit, DepositAddress
+
+State, Review = Deposit.State, Deposit.Review
+Key = tuple[str, int]
+T = TypeVar("T")
+CHUNK = 500  # SQLite takes at least 999 parameters in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class OnChain:
+    height: int
+    address: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    transfer: Transfer
+    block: Block | None  # None: in the mempool
+
+
+def record(
+    *,
+    chain: str,
+    blocks: Sequence[tuple[Block, Sequence[Transfer]]],
+    mempool: Sequence[Transfer],
+    complete: bool,
+    now: datetime,
+) -> None:
+    """Take in what was seen. `complete`: mempool and blocks together are all there is, so that a waiting deposit which
+    is in neither was dropped or replaced. Inside the caller's transaction."""
+    found: dict[Key, Arrival] = {_key(transfer): Arrival(transfer, None) for transfer in mempool}
+    found |= {_key(transfer): Arrival(transfer, block) for block, transfers in blocks for transfer in transfers}
+    ours = _our_addresses(chain, {arrival.transfer.address for arrival in found.values()})
+    found = {key: a for key, a in found.items() if a.transfer.address in ours and a.transfer.amount > 0}
+    known = _known(chain, found)
+    new = [_new(chain, ours, arrival, now) for key, arrival in found.items() if key not in known]
+    Deposit.objects.bulk_create(new)
+    changed = [deposit for key, deposit in known.items() if _moved(deposit, found[key].block)]
+    Deposit.objects.bulk_update(changed, ["state", "block_height", "block_hash"], batch_size=100)
+    if complete:
+        _drop_missing(chain, found)
+
+
+def unconfirm(*, chain: str, above_height: int, now: datetime) -> None:
+    """Blocks above this height were given up: their deposits wait again, and credits are compensated. Inside the
+    caller's transaction."""
+    lost = Deposit.objects.filter(chain=chain, block_height__gt=above_height)
+    books.compensate(list(lost.filter(credited_cents__gt=0).select_related("address")), now=now)
+    # What was compensated has no block any more. A deposit that was compensated earlier stays in review.
+    lost.filter(state=State.REVIEW, review=Review.REORG).update(block_height=None, block_hash="")
+    lost.update(state=State.SEEN, review="", owed_back=0, block_height=None, block_hash="", settled_at=None)
+
+
+def on_chain(*, chain: str, client: ChainClient, last: int) -> dict[Key, OnChain]:
+    ours = set(DepositAddress.objects.filter(chain=chain).values_list("address", flat=True))
+    blocks = (block for height in range(last + 1) if (block := client.block_at(height)))
+    return {
+        _key(transfer): OnChain(height=block.height, address=transfer.address, amount=transfer.amount)
+        for block in blocks
+        for transfer in client.transfers(block)
+        if transfer.address in ours and transfer.amount > 0
+    }
+
+
+def _key(transfer: Transfer) -> Key:
+    return transfer.txid, transfer.position
+
+
+def _our_addresses(chain: str, addresses: Iterable[str]) -> dict[str, DepositAddress]:
+    rows = DepositAddress.objects.filter(chain=chain)
+    return {row.address: row for chunk in _chunks(addresses) for row in rows.filter(address__in=chunk)}
+
+
+def _known(chain: str, keys: Iterable[Key]) -> dict[Key, Deposit]:
+    wanted = set(keys)
+    rows = Deposit.objects.filter(chain=chain)
+    found = (row for chunk in _chunks({txid for txid, _ in wanted}) for row in rows.filter(txid__in=chunk))
+    return {key: row for row in found if (key := (row.txid, row.position)) in wanted}
+
+
+def _new(chain: str, ours: dict[str, DepositAddress], arrival: Arrival, now: datetime) -> Deposit:
+    transfer, block = arrival.transfer, arrival.block
+    deposit = Deposit(
+        chain=chain,
+        txid=transfer.txid,
+        position=transfer.position,
+        address=ours[transfer.address],
+        amount=transfer.amount,
+        first_seen_at=now,
+    )
+    if block is not None:
+        # After a downtime a payment counts from when the chain had it, not from when we looked.
+        deposit.first_seen_at = min(now, datetime.fromtimestamp(block.time, UTC))
+        _moved(deposit, block)
+    return deposit
+
+
+def _moved(deposit: Deposit, block: Block | None) -> bool:
+    """Put the deposit where it was found; False if it was there already (the same block delivered twice)."""
+    if deposit.block_height is not None:
+        return False
+    if block is None:
+        revived = deposit.state == State.DROPPED
+        deposit.state = State.SEEN if revived else deposit.state
+        return revived
+    deposit.block_height, deposit.block_hash = block.height, block.hash
+    if deposit.state != State.REVIEW:  # a compensated deposit stays in review until it is booked again
+        deposit.state = State.CONFIRMING
+    return True
+
+
+def _drop_missing(chain: str, found: dict[Key, Arrival]) -> None:
+    waiting = Deposit.objects.filter(chain=chain, state=State.SEEN).values_list("pk", "txid", "position")
+    missing = [pk for pk, txid, position in waiting if (txid, position) not in found]
+    for chunk in _chunks(missing):
+        Deposit.objects.filter(pk__in=chunk).update(state=State.DROPPED)
+
+
+def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(values)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk

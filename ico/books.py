@@ -1,0 +1,132 @@
+"""Booking: what a deposit that is deep enough is worth to its participant, and undoing it when the chain undoes it.
+
+The invariant, for every settled deposit: either nothing is owed back and the whole worth is credited, or
+`owed_back == amount - amount_for(credited_cents)`. Less than a cent's worth is never owed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import F, Q
+
+from ico import caps
+from ico.models import Chain, Deposit, Invitation, LedgerEntry, Rate
+
+logger = logging.getLogger(__name__)
+MOST_AT_ONCE = 1_000
+
+State, Review = Deposit.State, Deposit.Review
+
+
+class CapMoved(RuntimeError):
+    """The allowance changed under the booking, which is undone; the next step books anew."""
+
+
+class BooksBroken(RuntimeError):
+    """Less is credited to an invitation than its deposits say. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    cents: int
+    owed_back: int
+    review: str
+
+
+def judge(*, amount: int, chain: str, rate: Rate, room_cents: int, minimum_cents: int, in_time: bool) -> Booking:
+    """What is credited of an amount, and what is owed back, and why. Pure."""
+    worth = caps.worth_cents(amount, rate, chain)
+    if worth < max(minimum_cents, 1):
+        return Booking(cents=0, owed_back=amount, review=Review.DUST)
+    if not in_time:
+        return Booking(cents=0, owed_back=amount, review=Review.LATE)
+    if worth <= room_cents:
+        return Booking(cents=worth, owed_back=0, review="")
+    return Booking(cents=room_cents, owed_back=amount - caps.amount_for(room_cents, rate, chain), review=Review.EXCESS)
+
+
+def settle(*, chain: str, up_to_height: int, now: datetime) -> int:
+    """Book what stands at this height or below and is not settled; how many. Inside the caller's transaction."""
+    unsettled = Q(state=State.CONFIRMING) | Q(state=State.REVIEW, review=Review.REORG)
+    due = (
+        Deposit.objects.filter(unsettled, chain=chain, block_height__lte=up_to_height)
+        .select_related("address")
+        .order_by("block_height", "pk")[:MOST_AT_ONCE]
+    )
+    deposits = list(due)
+    invitations = _locked(deposits)
+    for deposit in deposits:
+        _book(deposit, invitations[deposit.address.invitation_id], now)
+    return len(deposits)
+
+
+def compensate(deposits: Sequence[Deposit], *, now: datetime) -> None:
+    """Take back credits whose block the chain gave up, by entries against them: nothing is deleted. An operator must
+    look, for somebody may already have acted on the credit. If the chain takes the payment in again, it is booked
+    again. Inside the caller's transaction."""
+    for deposit in sorted(deposits, key=lambda deposit: (deposit.address.invitation_id, deposit.pk)):
+        cents = deposit.credited_cents
+        credited = Invitation.objects.filter(pk=deposit.address.invitation_id, credited_cents__gte=cents)
+        if credited.update(credited_cents=F("credited_cents") - cents) != 1:
+            raise BooksBroken(f"deposit {deposit.pk}")
+        _enter(deposit, -cents, now)
+        deposit.credited_cents, deposit.owed_back = 0, 0
+        deposit.state, deposit.review = State.REVIEW, Review.REORG
+        deposit.block_height, deposit.block_hash, deposit.settled_at = None, "", None
+        deposit.save()
+        logger.error(
+            "A reorg of %s undid a credited deposit: %s:%s, %d cents compensated for invitation %d",
+            deposit.chain,
+            deposit.txid,
+            deposit.position,
+            cents,
+            deposit.address.invitation_id,
+        )
+
+
+def in_time(deposit: Deposit, invitation: Invitation) -> bool:
+    """The moment counts when the payment was first seen, not when the chain had confirmed it."""
+    ends = min(invitation.pay_until or invitation.sale.closes_at, invitation.sale.closes_at)
+    return invitation.state == Invitation.State.JOINED and deposit.first_seen_at <= ends
+
+
+def _locked(deposits: Sequence[Deposit]) -> dict[int, Invitation]:
+    """The deposits' invitations, locked in primary-key order. Their sale and rates are read beside them: a join would
+    lock those rows as well."""
+    keys = {deposit.address.invitation_id for deposit in deposits}
+    rows = Invitation.objects.select_for_update().filter(pk__in=keys).order_by("pk")
+    return {row.pk: row for row in rows.prefetch_related("sale", "btc_rate", "eth_rate")} if keys else {}
+
+
+def _book(deposit: Deposit, invitation: Invitation, now: datetime) -> None:
+    booking = judge(
+        amount=deposit.amount,
+        chain=deposit.chain,
+        rate=invitation.btc_rate if deposit.chain == Chain.BTC else invitation.eth_rate,
+        room_cents=invitation.allowance_cents - invitation.credited_cents,
+        minimum_cents=invitation.sale.minimum_deposit_cents,
+        in_time=in_time(deposit, invitation),
+    )
+    if booking.cents:
+        _credit(invitation, booking.cents)
+        _enter(deposit, booking.cents, now)
+    deposit.credited_cents, deposit.owed_back = booking.cents, booking.owed_back
+    deposit.state, deposit.review = State.REVIEW if booking.review else State.CREDITED, booking.review
+    deposit.settled_at = now
+    deposit.save()
+
+
+def _credit(invitation: Invitation, cents: int) -> None:
+    room = Invitation.objects.filter(pk=invitation.pk, state=Invitation.State.JOINED)
+    room = room.alias(after=F("credited_cents") + cents).filter(after__lte=F("allowance_cents"))
+    if room.update(credited_cents=F("credited_cents") + cents) != 1:
+        raise CapMoved(f"invitation {invitation.pk}")
+    invitation.credited_cents += cents  # the next deposit of this step finds less room
+
+
+def _enter(deposit: Deposit, cents: int, now: datetime) -> None:
+    LedgerEntry.objects.create(deposit=deposit, invitation_id=deposit.address.invitation_id, cents=cents, booked_at=now)
