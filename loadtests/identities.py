@@ -1,0 +1,38 @@
+"""Who the visitors of a run are: an email address and wallets for each, from the run's seed, disjoint between runs."""
+
+import random
+from dataclasses import dataclass
+
+from bip_utils import SegwitBech32Encoder
+from bip_utils.utils.crypto import Kekkak256
+
+MAIL_DOMAIN = "load.stampede-lab.org"
+
+
+@dataclass(frozen=True, slots=True)
+class Wallets:
+    btc: str  # Bitcoin mainnet, P2WPKH, bech32 (BIP 173)
+    eth: str  # with the checksum of EIP-55
+
+
+def email(*, run_id: str, index: int) -> str:
+    return f"visitor-{index:06d}.{run_id}@{MAIL_DOMAIN}"
+
+
+def wallets(*, seed: int, run_id: str, index: int) -> Wallets:
+    """Addresses with valid checksums of keys that nobody has. The run's id is part of the draw, so that two runs with
+    one seed do not name the same wallets."""
+    chance = random.Random(f"wallets {seed} {run_id} {index}")  # noqa: S311
+    btc = SegwitBech32Encoder.Encode("bc", 0, chance.randbytes(20))
+    return Wallets(btc=btc, eth=_checksummed(chance.randbytes(20)))
+
+
+def thinking(*, seed: int, index: int) -> random.Random:
+    """The chance behind what this visitor does: the same visitor of the same seed hesitates as long."""
+    return random.Random(f"visitor {seed} {index}")  # noqa: S311
+
+
+def _checksummed(address: bytes) -> str:
+    digits = address.hex()
+    digest = Kekkak256.QuickDigest(digits.encode()).hex()
+    return "0x" + "".join(c.upper() if int(d, 16) >= 8 else c for c, d in zip(digits, digest, strict=False))

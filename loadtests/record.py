@@ -1,0 +1,117 @@
+"""The run directory: `run.json` (everything), `acknowledged.jsonl`, `spent-invitations.jsonl`, `report.html`."""
+
+import json
+import os
+import platform
+import secrets
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from loadtests.plans import Plan
+from loadtests.verdict import Verdict
+
+FORMAT = 1
+
+
+class RunDirUnusable(Exception):
+    """The run directory cannot be used; the message says why."""
+
+
+def new_run_id() -> str:
+    return secrets.token_hex(3)
+
+
+def prepare(*, chosen: Path | None, root: Path, scenario: str, run_id: str, now: datetime) -> Path:
+    """A new, writable run directory. Raises `RunDirUnusable`, before anything was sent."""
+    run_dir = chosen or root / f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{scenario}-{run_id}"
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        if any(run_dir.iterdir()):
+            raise RunDirUnusable(f"{run_dir} is not empty: a run never writes over another")
+        (run_dir / "acknowledged.jsonl").touch()
+        probe = run_dir / "probe"
+        probe.write_bytes(bytes(1 << 20))  # the record needs about this much; a full disk is said now
+        probe.unlink()
+    except OSError as error:
+        raise RunDirUnusable(f"{run_dir} cannot be written: {error.strerror or error}") from error
+    return run_dir
+
+
+def spent(root: Path) -> Iterator[str]:
+    """The marks of the invitations that earlier runs in this folder have used."""
+    for file in sorted(root.glob("*/spent-invitations.jsonl")):
+        yield from (json.loads(line)["mark"] for line in file.read_text().splitlines() if line.strip())
+
+
+def write(
+    *,
+    run_dir: Path,
+    run_id: str,
+    plan: Plan,
+    command: str,
+    measured: dict[str, Any] | None,
+    books: dict[str, Any],
+    verdict: Verdict,
+) -> dict[str, Any]:
+    record = {
+        "format": FORMAT,
+        "run_id": run_id,
+        "plan": plan.as_json(),
+        "command": command,
+        "environment": environment(),
+        "verdict": verdict.as_json(),
+        "books": books,
+        "results": measured,
+    }
+    draft = run_dir / "run.draft"
+    draft.write_text(json.dumps(record, indent=1))
+    draft.rename(run_dir / "run.json")
+    (run_dir / "measured.json").unlink(missing_ok=True)
+    return record
+
+
+def measured(run_dir: Path) -> dict[str, Any] | None:
+    """What the runner left, or None when it left nothing."""
+    try:
+        content = json.loads((run_dir / "measured.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return dict(content)
+
+
+def read(run_dir: Path) -> dict[str, Any]:
+    """The record of a run. Raises `RunDirUnusable`."""
+    try:
+        record = json.loads((run_dir / "run.json").read_text())
+    except OSError as error:
+        raise RunDirUnusable(f"{run_dir} holds no run: {error.strerror}") from error
+    except ValueError as error:
+        raise RunDirUnusable(f"{run_dir}/run.json is not JSON: {error}") from error
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise RunDirUnusable(f"{run_dir}/run.json is not a record of format {FORMAT}")
+    return record
+
+
+def environment() -> dict[str, Any]:
+    """What the generator ran on. The host's name stays out of it: reports are shown around."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cpus": os.cpu_count(),
+        "commit": _commit(),
+        **{name: version(name) for name in ("locust", "gevent", "geventhttpclient", "django")},
+    }
+
+
+def _commit() -> str:
+    """The commit, marked when the tree differs from it; "unknown" outside a repository."""
+    here = Path(__file__).parent
+    try:
+        ask = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(ask, cwd=here, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,0 +1,96 @@
+"""From the record to the page. Whatever came from a server or a file reaches the page through Django's escaping, or as
+JSON in which no tag can begin."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.template import Context, Engine
+from django.utils.safestring import SafeString, mark_safe
+
+from loadtests.plans import Plan
+from loadtests.report.series import plotted
+
+HERE = Path(__file__).parent
+UPLOT = HERE.parent.parent / "config" / "static" / "vendor" / "uplot"
+_ESCAPED = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
+
+
+def render(record: dict[str, Any]) -> str:
+    results = record["results"]
+    plan = Plan.from_json(record["plan"])
+    context = {
+        "record": record,
+        "plan": plan,
+        "verdict": record["verdict"],
+        "tone": "good" if record["verdict"]["exit_code"] == 0 else "bad",
+        "outcome": record["verdict"]["outcome"].replace("_", " "),
+        "books": record["books"],
+        "results": results,
+        "started": datetime.fromtimestamp(results["started_at"], UTC) if results else None,
+        "figures": _figures(results) if results else [],
+        "steps": _steps(results) if results else [],
+        "errors": results["errors"] if results else [],
+        "environment": list(record["environment"].items()),
+        "data": _json(plotted(plan, results)) if results else None,
+        "uplot_css": _own("uPlot.min.css", UPLOT),
+        "uplot_js": _own("uPlot.iife.min.js", UPLOT),
+        "uplot_licence": _own("LICENSE", UPLOT),
+        "css": _own("report.css", HERE),
+        "js": _own("report.js", HERE),
+    }
+    engine = Engine(dirs=[str(HERE)], autoescape=True)
+    return engine.get_template("report.html").render(Context(context))
+
+
+def _figures(results: dict[str, Any]) -> list[dict[str, str]]:
+    total, latency = results["total"], results["total"]["latency_ms"]
+    requests = sum(total[kind] for kind in ("success", "failure", "timeout", "untrue"))
+    wrong = requests - total["success"]
+    who = results["visitors"]
+    return [
+        {"name": "visitors", "value": f"{who['finished']:,}", "more": f"of {who['planned']:,} finished", "tone": ""},
+        {"name": "requests", "value": f"{requests:,}", "more": f"in {results['seconds']:.0f} s", "tone": ""},
+        {
+            "name": "failed or untrue",
+            "value": f"{wrong:,}",
+            "more": f"{total['timeout']:,} time-outs among them" if wrong else "none at all",
+            "tone": "bad" if wrong else "good",
+        },
+        {"name": "median", "value": _ms(latency["p50"]), "more": f"mean {_ms(latency['mean'])}", "tone": ""},
+        {"name": "p99", "value": _ms(latency["p99"]), "more": f"p95 {_ms(latency['p95'])}", "tone": ""},
+        {"name": "slowest", "value": _ms(latency["max"]), "more": f"p99.9 {_ms(latency['p99.9'])}", "tone": ""},
+    ]
+
+
+def _steps(results: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = [(name, step) for name, step in results["steps"].items()]
+    return [_row(name, step) for name, step in rows] + [{**_row("all steps", results["total"]), "total": True}]
+
+
+def _row(name: str, step: dict[str, Any]) -> dict[str, Any]:
+    latency = step["latency_ms"]
+    return {
+        "name": name,
+        "right": f"{step['success']:,}",
+        "wrong": [(kind, step[kind]) for kind in ("failure", "timeout", "untrue")],
+        "latency": [_ms(latency[figure]) for figure in ("p50", "p90", "p95", "p99", "p99.9", "max")],
+        "total": False,
+    }
+
+
+def _ms(value: float | None) -> str:
+    if value is None:
+        return "–"
+    if value >= 10_000:
+        return f"{value / 1e3:,.1f} s"
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.1f} ms"
+
+
+def _json(content: Any) -> SafeString:
+    return mark_safe(json.dumps(content).translate(_ESCAPED))  # noqa: S308 (no <, > or & is left in it)
+
+
+def _own(name: str, folder: Path) -> SafeString:
+    return mark_safe((folder / name).read_text())  # noqa: S308 (our own files)
