@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from config import checks
 from config.logging import redacted
@@ -21,7 +21,7 @@ def test_the_default_is_in_order() -> None:
 
 
 @pytest.mark.parametrize("key", [PRIVATE, "", "xpub", PRIVATE[:-1]])
-def test_a_key_that_is_no_public_account_key_is_refused_and_not_shown(settings: SettingsWrapper, key: str) -> None:
+def test_a_key_that_is_no_public_account_key_is_refused_and_not_shown(settings: Settings, key: str) -> None:
     settings.BTC_XPUB = key
     (problem,) = checks.account_keys(None)
     assert problem.id == "stampede.E001"
@@ -30,12 +30,12 @@ def test_a_key_that_is_no_public_account_key_is_refused_and_not_shown(settings: 
     assert not key or len(key) < 10 or key[4:] not in str(problem)
 
 
-def test_a_key_of_another_network_is_refused(settings: SettingsWrapper) -> None:
+def test_a_key_of_another_network_is_refused(settings: Settings) -> None:
     settings.BTC_NETWORK = "regtest"
     assert [problem.id for problem in checks.account_keys(None)] == ["stampede.E001"]
 
 
-def test_a_data_folder_that_is_not_there_is_named(settings: SettingsWrapper, tmp_path: Path) -> None:
+def test_a_data_folder_that_is_not_there_is_named(settings: Settings, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path / "gone"
     (problem,) = checks.data_folder(None)
     assert "gone" in str(problem.msg)
@@ -45,7 +45,7 @@ def test_a_data_folder_that_is_not_there_is_named(settings: SettingsWrapper, tmp
 @pytest.mark.parametrize(
     ("url", "ident"), [("sale.example.org", "stampede.E004"), ("https://sale.example.org", "stampede.E005")]
 )
-def test_links_must_lead_here(settings: SettingsWrapper, url: str, ident: str) -> None:
+def test_links_must_lead_here(settings: Settings, url: str, ident: str) -> None:
     settings.PUBLIC_URL = url
     assert [problem.id for problem in checks.public_url(None)] == [ident]
     settings.ALLOWED_HOSTS = ["sale.example.org"]

@@ -92,6 +92,8 @@ def test_a_bad_email_takes_no_place(sale: Sale, now: datetime, email: str) -> No
         ("ada@xn--exmple-cua.org", "ada@xn--exmple-cua.org"),
         ("e\u0301mile@example.org", "\u00e9mile@example.org"),
         ("ada+sale@example.org", "ada+sale@example.org"),
+        ("visitor-1@load.test", "visitor-1@load.test"),
+        ("visitor-1@load.example", "visitor-1@load.example"),
     ],
 )
 def test_an_address_has_one_spelling(written: str, normal: str) -> None:
@@ -121,9 +123,7 @@ def test_before_its_number_a_place_is_being_placed(sale: Sale, now: datetime) ->
     assert standing.poll_after_seconds == board.PLACING_POLL_SECONDS
 
 
-def test_a_poll_in_steady_state_asks_no_database(
-    sale: Sale, now: datetime, django_assert_num_queries: object
-) -> None:
+def test_a_poll_in_steady_state_asks_no_database(sale: Sale, now: datetime, django_assert_num_queries: object) -> None:
     places = [join(sale, f"v{n}@example.org") for n in range(3)]
     numbered(sale)
     waitlist.look_up(places[2].ticket, now=now)
