@@ -3,7 +3,7 @@
 Lists of large tables show no total and join what they print, so that a page costs a few queries by index.
 """
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.paginator import Paginator
@@ -32,12 +32,19 @@ from ico.models import (
 )
 from ico.templatetags.words import money
 
+if TYPE_CHECKING:  # generic for the type checker only
+    AnyAdmin = admin.ModelAdmin[Any]
+    Pages = Paginator[Any]
+else:
+    AnyAdmin = admin.ModelAdmin
+    Pages = Paginator
+
 admin.site.site_header = "Stampede"
 admin.site.site_title = "Stampede"
 admin.site.index_title = "The sale"
 
 
-class BoundedPaginator(Paginator[Any]):
+class BoundedPaginator(Pages):
     """Counts no further than anybody will turn pages: a full count of a million rows is a scan."""
 
     MOST = 10_000
@@ -49,7 +56,7 @@ class BoundedPaginator(Paginator[Any]):
         return len(self.object_list)
 
 
-class RecordAdmin(admin.ModelAdmin[Any]):
+class RecordAdmin(AnyAdmin):
     """Rows that the application writes: to look at, not to edit."""
 
     show_full_result_count = False
@@ -67,7 +74,7 @@ class RecordAdmin(admin.ModelAdmin[Any]):
 
 
 @admin.register(Sale)
-class SaleAdmin(admin.ModelAdmin[Sale]):
+class SaleAdmin(AnyAdmin):
     list_display = ("name", "opens_at", "closes_at", "paused", "served", "last_number", "reserved", "total_cap")
     actions = ("pause", "resume")
     readonly_fields = ("served", "last_number", "reserved", "total_cap", "personal_cap", "gate_closed")

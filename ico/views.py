@@ -27,8 +27,8 @@ from ico.wallets import InvalidWallets
 LANDING_MAX_AGE = 5
 NO_SALE_RETRY_SECONDS = 30
 _WALLET_FIELDS = (
-    ("btc_address", "Your bitcoin address", "Starts with bc1, 1 or 3."),
-    ("eth_address", "Your ethereum address", "0x and 40 characters; capitals are checked."),
+    ("btc_address", "Bitcoin address", "Starts with bc1, 1 or 3."),
+    ("eth_address", "Ethereum address", "0x and 40 characters; capitals are checked."),
 )
 _STEPS = {"terms": "ico:terms", "wallet": "ico:wallet", "payment": "ico:payment"}
 
@@ -226,7 +226,7 @@ def wallet(request: HttpRequest, token: str, invitation: Invitation, now: dateti
     given, errors = {}, {}
     for name, label, _ in _WALLET_FIELDS:
         try:
-            given[name] = single(request.POST, name, missing=f"Please enter {label[0].lower()}{label[1:]}.")
+            given[name] = single(request.POST, name, missing=f"Please enter your {label.lower()}.")
         except BadField as error:
             errors[name] = str(error)
     if not errors:
@@ -252,7 +252,8 @@ def _wallet(
         {"name": name, "label": label, "hint": hint, "value": values.get(name, ""), "error": errors.get(name, "")}
         for name, label, hint in _WALLET_FIELDS
     ]
-    context = {"token": token, "invitation": invitation, "fields": fields, "errors": errors}
+    wrong = [(name, f"your {label.lower()}") for name, label, _ in _WALLET_FIELDS if name in errors]
+    context = {"token": token, "invitation": invitation, "fields": fields, "wrong": wrong}
     return _page("wallet.html", sale=invitation.sale, status=status, **context)
 
 
@@ -265,5 +266,5 @@ def payment(request: HttpRequest, token: str, invitation: Invitation, now: datet
         {**deposit, "coin": Chain(deposit["chain"]).label, "qr": qr.svg(deposit["chain"], deposit["address"])}
         for deposit in status["deposits"]
     ]
-    context = {"token": token, "invitation": invitation, "status": status, "ways": ways}
+    context = {"token": token, "invitation": invitation, "payment": status, "ways": ways, "as_of": now}
     return _page("payment.html", sale=invitation.sale, poll_seconds=settings.POLL_SECONDS, **context)

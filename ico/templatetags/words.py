@@ -1,14 +1,16 @@
 """How the pages of the sale say numbers, money, times and waiting. `static/ico/words.js` says them the same way."""
 
+import re
 from datetime import datetime
 
 from django import template
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 register = template.Library()
 
+_CLAUSE = re.compile(r"\n\s*\n|\n(?=\s*\d+(?:\.\d+)*[.)]\s)")
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
 
 
@@ -45,7 +47,24 @@ def duration(seconds: float) -> str:
 
 
 @register.filter
+def span(seconds: int) -> str:
+    """A length of time that somebody has set -> `24 hours`, `3 days`, `90 seconds`. Exact, unlike `duration`."""
+    for size, unit in _UNITS:
+        count, rest = divmod(seconds, size)
+        if rest == 0 and count >= (1 if unit == "minute" else 2):
+            return f"{count} {unit}" + ("s" if count > 1 else "")
+    return f"{seconds} seconds"
+
+
+@register.filter
 def moment(at: datetime) -> SafeString:
     """A `<time>` in UTC, for everybody; the script adds the reader's own time zone."""
     at = localtime(at)
     return format_html('<time datetime="{}">{}</time>', f"{at:%Y-%m-%dT%H:%M:%SZ}", f"{at.day} {at:%b %Y, %H:%M} UTC")
+
+
+@register.filter
+def paragraphs(text: str) -> SafeString:
+    """A text as people type terms: a new paragraph after an empty line, and for a line that begins a numbered clause."""
+    parts = _CLAUSE.split(text.strip())
+    return format_html_join("\n", "<p>{}</p>", ((" ".join(part.split()),) for part in parts if part.strip()))

@@ -21,12 +21,12 @@ function put(name, at, ...values) {
   if (columns[0].length > KEPT) for (const column of columns) column.shift();
 }
 
-function remember(history) {
+function remember({ history, caps, chains }) {
   for (const batch of history) {
     put("line", batch.at, batch.served, null);
     put("batches", batch.at, batch.size);
-    put("caps", batch.at, batch.reserved / 100, null, null);
-    put("load", batch.at, batch.load, null, null);
+    put("caps", batch.at, batch.reserved / 100, null, caps.total / 100);
+    put("load", batch.at, batch.load, chains.high, chains.low);
     lastBatch = batch.at;
   }
 }
@@ -95,7 +95,7 @@ function showRows(name, rows, cells) {
 }
 
 function show(answer) {
-  if (answer.history) remember(answer.history);
+  if (answer.history) remember(answer);
   follow(answer);
   for (const [name, text] of Object.entries(figures(answer))) find(`[data-fill="${name}"]`).textContent = text;
   showVerdict(answer);

@@ -1,9 +1,13 @@
 // The plots of the panel, drawn by uPlot in the page's own colours.
 
+import { timeOfDay } from "./words.js";
+
 const HEIGHT = 230;
 const WIDTH = 2;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const SHORTEST = 60; // seconds on the time axis, so that a fresh page is no microscope
+const FONT = "12px sans-serif";
 const compact = new Intl.NumberFormat("en-GB", { notation: "compact", maximumFractionDigits: 1 });
 const steps = () => uPlot.paths.stepped({ align: 1 });
 const bars = () => uPlot.paths.bars({ size: [0.7, 24] });
@@ -24,8 +28,18 @@ const KINDS = {
   outbox: () => [curve("to send", "--accent"), curve("parked", "--bad")],
 };
 
+function timeRange(_, from, to) {
+  const shown = Math.max(SHORTEST, to - from);
+  return [to - shown * 1.03, to + shown * 0.03];
+}
+
+/** From zero, with some air above; the load's scale always shows the whole of 0 to 1. */
+function valueRange(name) {
+  return (_, low, high) => [0, name === "load" ? Math.max(1, high ?? 1) : Math.max(1, (high ?? 1) * 1.08)];
+}
+
 function axis(extra = {}) {
-  return { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false }, ...extra };
+  return { font: FONT, stroke: () => colour("--quiet"), grid: { stroke: () => colour("--line"), width: 1 }, ticks: { show: false }, ...extra };
 }
 
 /** Draw one plot into `place`; the answer has `setData(columns)`. It follows the width of its place and the colour scheme. */
@@ -34,9 +48,12 @@ export function plot(name, place, columns) {
     {
       width: place.clientWidth,
       height: HEIGHT,
-      scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), name === "load" ? Math.max(1, high ?? 1) : Math.max(1, (high ?? 1) * 1.08)] } },
-      series: [{}, ...KINDS[name]()],
-      axes: [axis(), axis({ size: 56, values: (_, ticks) => ticks.map((tick) => compact.format(tick)) })],
+      scales: { x: { range: timeRange }, y: { range: valueRange(name) } },
+      series: [{ value: (_, at) => (at === null ? "–" : timeOfDay(at * 1000)) }, ...KINDS[name]()],
+      axes: [
+        axis({ space: 80, values: (_, ticks) => ticks.map((tick) => timeOfDay(tick * 1000)) }),
+        axis({ size: 56, values: (_, ticks) => ticks.map((tick) => compact.format(tick)) }),
+      ],
       cursor: { drag: { x: true, y: false } },
     },
     columns,

@@ -1,7 +1,7 @@
 // Pages are the same for everybody, so they say UTC. Here each time also gets the reader's own zone, as a tooltip, and
 // as text when the reader's clock differs from UTC.
 
-const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const local = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
 for (const time of document.querySelectorAll("time[datetime]")) {
   const at = new Date(time.dateTime);

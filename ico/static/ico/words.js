@@ -1,7 +1,7 @@
 // The same words as templatetags/words.py, for what changes without a reload.
 
 const UNITS = [[86400, "day"], [3600, "hour"], [60, "minute"]];
-const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export const whole = (number) => number.toLocaleString("en-GB");
 
@@ -11,6 +11,7 @@ export function grouped(amount) {
   return /[1-9]/.test(rest) ? `${thousands}.${rest}` : thousands;
 }
 
+/** In the reader's time zone, 14:05:09. */
 export const timeOfDay = (at) => clock.format(new Date(at));
 
 export function duration(seconds) {
