@@ -1,0 +1,66 @@
+# `make stampede` and `make test` are all one needs to know; `make help` tells the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+PORT ?= 8000
+DATA ?= $(CURDIR)/var/$@-$(shell date -u +%Y%m%d-%H%M%S)
+PY := .venv/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+INSTALL := $(PY) -m pip install --quiet --require-hashes --only-binary :all:
+
+.PHONY: help stampede serve test test-packages lint types bench lock clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+stampede: .venv/app ## the whole story: a sale, a crowd of 300, an audit, a verdict (under three minutes)
+	@STAMPEDE_DATA="$(DATA)" $(PY) manage.py stampede
+
+serve: .venv/app ## the demo, until Ctrl-C, in a fresh data folder (PORT=8123, DATA=/a/folder to keep one)
+	@STAMPEDE_DATA="$(DATA)" $(PY) manage.py serve --port $(PORT)
+
+test: .venv/dev test-packages lint types ## everything that CI runs
+	@$(PY) -W error::DeprecationWarning -c pass
+	@$(PY) manage.py makemigrations --check --dry-run
+	@$(PY) -m pytest -n 2 --dist loadgroup -m "not process"
+	@$(PY) -m pytest -m process
+
+lint: .venv/dev ## ruff: rules and format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: .venv/dev ## mypy
+	@$(PY) -m mypy
+
+bench: .venv/dev ## the short measurements, each with one ratio a line
+	@for file in bench/*_vs_*.py bench/*_growth.py; do $(PY) $$file || exit 1; done
+
+lock: .venv/dev ## renew the pinned versions (needs uv)
+	uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements.txt
+	uv pip compile pyproject.toml --group dev --python-version 3.11 --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-dev.txt
+
+clean: ## remove the environment and all data folders
+	rm -rf .venv var runs
+
+# Chromium and wrk come from Debian; without root the tests that need them say that they were skipped.
+test-packages:
+	@missing=""; \
+	command -v chromium >/dev/null || missing="$$missing chromium fonts-dejavu-core"; \
+	command -v wrk >/dev/null || missing="$$missing wrk"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing$$missing …"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+	fi
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "Making the environment in .venv (once, about half a minute) …"
+	@$(PYTHON) -m venv .venv
+
+.venv/app: .venv/bin/python requirements.txt
+	@$(INSTALL) -r requirements.txt
+	@touch $@
+
+.venv/dev: .venv/app requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt
+	@touch $@
