@@ -16,6 +16,8 @@ def single(data: QueryDict, name: str, *, missing: str) -> str:
         raise BadField("This field was sent more than once. Please send it once.")
     if not values or not values[0].strip():
         raise BadField(missing)
+    if "\ufffd" in values[0]:  # what Django puts where the bytes were no text
+        raise BadField("This contains characters that could not be read. Please type it again.")
     return values[0]
 
 

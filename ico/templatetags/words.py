@@ -65,6 +65,6 @@ def moment(at: datetime) -> SafeString:
 
 @register.filter
 def paragraphs(text: str) -> SafeString:
-    """A text as people type terms: a new paragraph after an empty line, and for a line that begins a numbered clause."""
+    """A text as people type terms: a new paragraph after an empty line and for each numbered clause."""
     parts = _CLAUSE.split(text.strip())
     return format_html_join("\n", "<p>{}</p>", ((" ".join(part.split()),) for part in parts if part.strip()))
