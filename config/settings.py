@@ -111,6 +111,8 @@ DATABASES = {
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;"
             ),
         },
+        # A file, so that tests with several connections see one database as the application does.
+        "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
     }
 }
 

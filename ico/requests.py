@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from ipaddress import ip_address
 from typing import Concatenate, ParamSpec
 from urllib.parse import urlsplit
 
@@ -18,11 +19,21 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 def client_address(request: HttpRequest) -> str | None:
     """The address of the client. `X-Forwarded-For` counts only from our own proxies, read from the right: whatever
     stands left of the first address that is not ours was written by the client."""
-    address = request.META.get("REMOTE_ADDR") or None
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
+    address = _ip(request.META.get("REMOTE_ADDR", ""))
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     while address in settings.TRUSTED_PROXIES and hops:
-        address = hops.pop()
+        hop = _ip(hops.pop())
+        if hop is None:
+            break  # no proxy of ours writes this; the last address that one did write stands
+        address = hop
     return address
+
+
+def _ip(text: str) -> str | None:
+    try:
+        return str(ip_address(text.strip()))
+    except ValueError:
+        return None
 
 
 def same_origin(view: View[P]) -> View[P]:

@@ -1,15 +1,17 @@
-"""Fixtures that every test may ask for. Each test run has a data folder of its own, which is removed at the end."""
+"""Fixtures that every test may ask for."""
 
-import os
-import tempfile
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-_DATA = tempfile.TemporaryDirectory(prefix="stampede-test-")
-os.environ["STAMPEDE_DATA"] = _DATA.name
+import pytest
+from django.core.management import call_command
+from django.utils import timezone
 
-import pytest  # noqa: E402
-from django.utils import timezone  # noqa: E402
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files() -> None:
+    """Pages name their static files by content; the names are made once, as `serve` does."""
+    call_command("collectstatic", interactive=False, verbosity=0)
 
 
 @pytest.fixture
