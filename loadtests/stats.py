@@ -168,7 +168,7 @@ class Recorder:
         columns = Second.__slots__
         return {
             "total": self.total().as_json(),
-            "steps": {name: step.as_json() for name, step in sorted(self.steps.items())},
+            "steps": {name: step.as_json() for name, step in self.steps.items()},
             "series": {name: [getattr(second, name) for second in self.seconds] for name in columns},
             "late_starts_ms": self.late_starts.summary(),
             "late_starts_hdr": self.late_starts.encoded(),

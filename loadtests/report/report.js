@@ -28,8 +28,8 @@
 
   const draw = (id, columns, series, more = {}, where = seconds) => {
     const place = document.getElementById(id);
-    const legendHeight = series.length > 4 ? 62 : 34;
-    const size = () => ({ width: place.clientWidth, height: place.clientHeight - legendHeight });
+    const height = parseInt(getComputedStyle(place).getPropertyValue("--height"), 10);
+    const size = () => ({ width: place.clientWidth, height });
     const options = {
       ...size(),
       scales: { x: { time: false }, y: { range: fromZero } },
@@ -47,7 +47,7 @@
 
   draw("latency", data.latency, [area("p50", "c1"), line("p95", "c2"), line("p99", "c3")]);
   draw("throughput", data.throughput, [area("right", "c1"), line("wrong", "c3")]);
-  draw("arrivals", data.arrivals, [line("arrived", "c1", { width: 3 }), line("planned", "c6", { dash: [6, 5], points: { show: false } })]);
+  draw("arrivals", data.arrivals, [area("arrived", "c1", { points: { show: false } }), line("planned", "c2", { dash: [6, 6], points: { show: false } })]);
   draw("people", data.people, [area("visitors", "c4"), line("requests", "c2")]);
   draw("cpu", data.cpu, [area("% of a core", "c5")], {
     scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(100, high ?? 0)] } },
@@ -57,7 +57,8 @@
   if (names.length) {
     const stepped = uPlot.paths.stepped({ align: -1 });
     const hues = ["c1", "c4", "c2", "c5", "c3", "c6"];
-    draw("histogram", columns, names.map((name, at) => area(name, hues[at % hues.length], {
+    draw("histogram", columns, names.map((name, at) => line(name, hues[at % hues.length], {
+      fill: () => `${colour(hues[at % hues.length])}${names.length > 3 ? "12" : "2e"}`,
       paths: stepped, points: { show: false }, width: 1.5, value: (_, v) => (v == null ? "–" : `${figure(v)} %`),
     })), {
       scales: { x: { time: false, distr: 3, log: 10 }, y: { range: fromZero } },

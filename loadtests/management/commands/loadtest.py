@@ -31,6 +31,7 @@ class Command(BaseCommand):
         again.add_argument("run_dir", type=Path)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.ending = ""  # rich ends its lines itself
         console = Console(file=self.stdout, highlight=False)  # type: ignore[arg-type]  # a text file in all but name
         try:
             code = _run(options, console) if options["action"] == "run" else _report(options["run_dir"], console)

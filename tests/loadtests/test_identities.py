@@ -1,0 +1,39 @@
+import re
+
+from bip_utils import EthAddrDecoder, SegwitBech32Decoder
+from email_validator import validate_email
+
+from loadtests import identities
+
+
+def test_emails_are_accepted_by_the_validator_of_the_sale() -> None:
+    address = identities.email(run_id="a1b2c3", index=7)
+    assert address == "visitor-000007.a1b2c3@load.stampede-lab.org"
+    assert validate_email(address, check_deliverability=False).normalized == address
+
+
+def test_emails_of_two_runs_and_of_two_visitors_are_disjoint() -> None:
+    emails = {identities.email(run_id=run_id, index=index) for run_id in ("aaaaaa", "bbbbbb") for index in range(500)}
+    assert len(emails) == 1000
+
+
+def test_wallets_have_valid_checksums() -> None:
+    for index in range(200):
+        mine = identities.wallets(seed=1, run_id="a1b2c3", index=index)
+        version, program = SegwitBech32Decoder.Decode("bc", mine.btc)
+        assert (version, len(program)) == (0, 20)
+        assert EthAddrDecoder.DecodeAddr(mine.eth).hex() == mine.eth[2:].lower()
+        assert re.search("[A-F]", mine.eth)
+
+
+def test_wallets_are_seeded_and_disjoint() -> None:
+    def drawn(seed: int, run_id: str) -> set[identities.Wallets]:
+        return {identities.wallets(seed=seed, run_id=run_id, index=index) for index in range(200)}
+
+    assert drawn(1, "a") == drawn(1, "a")
+    assert len(drawn(1, "a") | drawn(1, "b") | drawn(2, "a")) == 600
+
+
+def test_the_checksum_of_eip_55_is_the_one_of_its_examples() -> None:
+    example = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # EIP-55, test cases
+    assert identities._checksummed(bytes.fromhex(example[2:])) == example

@@ -1,0 +1,128 @@
+import copy
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtests import audit, plans, record, report
+from loadtests.report.page import render
+from loadtests.verdict import judge
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'"
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.attributes += attributes
+
+
+def tags(page: str) -> Tags:
+    parser = Tags()
+    parser.feed(page)
+    return parser
+
+
+@pytest.fixture
+def kept(measured: dict[str, Any]) -> dict[str, Any]:
+    plan = plans.make(
+        scenario="signup",
+        users=10,
+        rate=5.0,
+        duration=None,
+        arrivals="constant",
+        time_scale=1.0,
+        seed=1,
+        host="http://127.0.0.1:8000",
+    )
+    invariant = {"name": "numbers-dense", "holds": True, "checked": 3, "breaches": [], "description": "no gap"}
+    books = {"audited": True, "clean": True, "as_of": "2026-11-21T10:00:00+00:00", "invariants": [invariant]}
+    said = judge(measured=measured, limits=plan.limits, books=books)
+    content = {
+        "format": record.FORMAT,
+        "run_id": "a1b2c3",
+        "plan": plan.as_json(),
+        "command": "manage.py loadtest run signup",
+        "environment": {"python": "3.11", "commit": "abc"},
+        "verdict": said.as_json(),
+        "books": books,
+        "results": measured,
+    }
+    return dict(json.loads(json.dumps(content)))  # as it comes back from the file
+
+
+def test_the_verdict_comes_first(kept: dict[str, Any]) -> None:
+    page = render(kept)
+    assert page.index("PASSED") < page.index("Latency")
+    assert "numbers-dense" in page
+    assert "manage.py loadtest run signup" in page
+
+
+def test_the_page_needs_nothing_beside_it(kept: dict[str, Any]) -> None:
+    names = [name for name, value in tags(render(kept)).attributes]
+    assert "src" not in names
+    assert "href" not in names
+    assert "@import" not in render(kept)
+
+
+def test_markup_from_a_server_or_a_file_stays_text(kept: dict[str, Any]) -> None:
+    honest = tags(render(kept)).seen
+    kept["results"]["errors"] = [{"step": HOSTILE, "kind": HOSTILE, "error": HOSTILE, "count": 1}]
+    kept["results"]["steps"] = {HOSTILE: kept["results"]["steps"]["signup.post"]}
+    kept["books"]["invariants"][0] |= {"name": HOSTILE, "description": HOSTILE, "breaches": [HOSTILE], "holds": False}
+    kept["command"] = kept["environment"]["python"] = kept["verdict"]["sentence"] = HOSTILE
+    seen = tags(render(kept))
+    assert seen.seen.count("script") == honest.count("script")
+    assert "img" not in seen.seen
+    assert "onerror" not in [name for name, value in seen.attributes]
+
+
+def test_the_data_of_the_plots_is_whole(kept: dict[str, Any]) -> None:
+    kept["results"]["steps"] = {HOSTILE: kept["results"]["steps"]["signup.post"]}
+    raw = re.search(r'<script type="application/json" id="data">(.*?)</script>', render(kept), re.S)
+    assert raw
+    data = json.loads(raw[1])
+    assert data["histogram"]["names"] == [HOSTILE]
+    assert data["arrivals"] == [[0, 1, 2], [0, 10, 10], [0, 6, 10]]
+    assert [len(column) for column in data["latency"]] == [2, 2, 2, 2]
+    shares = data["histogram"]["columns"][1]
+    assert sum(shares) == pytest.approx(100)
+
+
+def test_a_run_without_results_and_books_still_has_a_report(kept: dict[str, Any]) -> None:
+    kept["results"] = None
+    kept["books"] = audit.skipped(HOSTILE)
+    kept["verdict"] = judge(measured=None, limits=plans.Limits(), books=kept["books"]).as_json()
+    page = render(kept)
+    assert "INVALID" in page
+    assert "<img" not in page
+
+
+def test_a_run_in_which_nothing_was_answered_still_has_a_report(kept: dict[str, Any]) -> None:
+    empty = copy.deepcopy(kept)
+    empty["results"]["steps"] = {}
+    for figure in empty["results"]["total"]["latency_ms"]:
+        empty["results"]["total"]["latency_ms"][figure] = None
+    assert "–" in render(empty)
+
+
+def test_a_report_is_made_again_from_its_record(kept: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(kept))
+    first = report.write(run_dir=tmp_path, record=record.read(tmp_path)).read_text()
+    assert report.write(run_dir=tmp_path, record=record.read(tmp_path)).read_text() == first
+
+
+@pytest.mark.parametrize("content", [None, "not json", "[]", '{"format": 99}'])
+def test_what_is_no_record_is_refused(content: str | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(record.RunDirUnusable):
+        record.read(tmp_path)
