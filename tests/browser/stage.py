@@ -1,0 +1,81 @@
+"""What workers, miners and investors do, one step at a time and on command, so that a test decides when it happens.
+
+Run as a process of its own beside the web server: a line in (`word argument...`), a line of JSON out.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from django.contrib.auth import get_user_model  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from ico import board, deposits, nodes, outbox, release, sales, waitlist  # noqa: E402
+from ico.models import Chain, Sale  # noqa: E402
+
+
+def prepare() -> None:
+    call_command("migrate", interactive=False, verbosity=0)
+    call_command("collectstatic", interactive=False, verbosity=0)
+    call_command("seed_sale", batch_size=50, batch_interval=1, stdout=sys.stderr)
+    get_user_model().objects.create_superuser("operator", "", "operator")
+
+
+def number() -> None:
+    """Number whoever has signed up, and send their mails."""
+    waitlist.give_numbers(sale_id=_sale_id())
+    _send_mails()
+
+
+def invite() -> int:
+    """Invite everybody in line, and send the invitations. Returns how many were invited."""
+    Sale.objects.update(batch_interval_seconds=0)
+    nodes.simulated(Chain.ETH).mine()
+    deposits.read_load(client=nodes.client_for(Chain.ETH), now=timezone.now())
+    decision = release.release(sale_id=_sale_id(), holder="stage", now=timezone.now())
+    board.publish(_sale_id())
+    _send_mails()
+    return decision.size if decision else 0
+
+
+def pay(chain: str, address: str, amount: str) -> None:
+    """Send a payment; it is in no block yet."""
+    nodes.simulated(chain).send(address, int(amount))
+    _follow()
+
+
+def mine(chain: str, count: str) -> None:
+    nodes.simulated(chain).mine(int(count))
+    _follow()
+
+
+def _follow() -> None:
+    for chain in Chain.values:
+        deposits.follow(chain=chain, client=nodes.client_for(chain), now=timezone.now())
+
+
+def _send_mails() -> None:
+    batches: list[tuple[list[int], str]] = []
+    outbox.relay(publish=lambda ids, claim: batches.append((ids, claim)), now=timezone.now())
+    for ids, claim in batches:
+        outbox.deliver(ids=ids, claim=claim, clock=timezone.now)
+
+
+def _sale_id() -> int:
+    return sales.current().pk
+
+
+ACTS: dict[str, Callable[..., Any]] = {act.__name__: act for act in (prepare, number, invite, pay, mine)}
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        word, *arguments = line.split()
+        print(json.dumps(ACTS[word](*arguments)), flush=True)  # noqa: T201 (this is how it answers)
