@@ -24,7 +24,6 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from gevent.pool import Group
-from geventhttpclient.response import HTTPConnectionClosed
 from locust.env import Environment
 from locust.exception import CatchResponseError
 
@@ -108,9 +107,9 @@ class Drive:
             visitor.leave()
 
     def _answered(self, *, name: str, response_time: float, exception: BaseException | None, **_: Any) -> None:
-        outcome = outcome_of(exception)
-        error = "" if exception is None else sentence(exception)
-        self.recorder.answer(step=name, seconds=response_time / 1e3, outcome=outcome, error=error)
+        reason = exception and reason_of(exception)
+        error = "" if reason is None else sentence(reason)
+        self.recorder.answer(step=name, seconds=response_time / 1e3, outcome=outcome_of(reason), error=error)
 
     def _watch(self) -> None:
         self._cpu = _Cpu()
@@ -167,12 +166,13 @@ def outcome_of(exception: BaseException | None) -> Outcome:
         return Outcome.SUCCESS
     if isinstance(exception, Untrue):
         return Outcome.UNTRUE
-    if isinstance(exception, TimeoutError | gevent.Timeout):
-        return Outcome.TIMEOUT
-    cause = exception.__cause__ or exception.__context__
-    if isinstance(exception, HTTPConnectionClosed) and isinstance(cause, TimeoutError):
-        return Outcome.TIMEOUT
-    return Outcome.FAILURE
+    return Outcome.TIMEOUT if isinstance(exception, TimeoutError | gevent.Timeout) else Outcome.FAILURE
+
+
+def reason_of(exception: BaseException) -> BaseException:
+    """The library wraps a time-out into "retries exceeded", of which there are none here."""
+    original = getattr(exception, "original", None)
+    return original if isinstance(original, BaseException) else exception
 
 
 def sentence(exception: BaseException) -> str:

@@ -3,8 +3,6 @@
 import re
 from typing import Any
 
-from locust import task
-
 from loadtests.crowd import NobodyInvited
 from loadtests.scenarios.visitor import JSON, PAGE, GaveUp, Visitor, claim, json_object, page
 from loadtests.target import ForeignHost
@@ -16,12 +14,8 @@ _AMOUNT = re.compile(r"\d+(\.\d+)?")
 
 
 class Purchase(Visitor):
-    deposits: dict[str, str] | None = None
-
-    @task  # type: ignore[untyped-decorator]
-    def visit(self) -> None:
-        self.deposits = None
-        super().visit()
+    def arrive(self) -> None:
+        self.deposits: dict[str, str] | None = None
 
     def journey(self) -> None:
         self.open_the_link_in_the_mail()

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from locust import task
-
 from loadtests.scenarios.visitor import JSON, PAGE, Visitor, claim, json_object, page
 
 STATES = {"placing", "waiting", "invited", "joined", "expired", "left"}
@@ -13,13 +11,9 @@ POLLS = 10
 
 
 class Signup(Visitor):
-    number: int | None = None
-    position: int | None = None
-
-    @task  # type: ignore[untyped-decorator]
-    def visit(self) -> None:
-        self.number = self.position = None
-        super().visit()
+    def arrive(self) -> None:
+        self.number: int | None = None
+        self.position: int | None = None
 
     def journey(self) -> None:
         self.see_the_landing_page()

@@ -46,6 +46,7 @@ class Visitor(FastHttpUser):  # type: ignore[misc]  # Locust's types are not fol
         self.index = self.crowd.next_index()
         self.chance = identities.thinking(seed=self.crowd.seed, index=self.index)
         self.client.cookiejar.clear()
+        self.arrive()
         self.crowd.present += 1
         ending = Ending.CUT_OFF
         try:
@@ -56,6 +57,9 @@ class Visitor(FastHttpUser):  # type: ignore[misc]  # Locust's types are not fol
         finally:
             self.crowd.present -= 1
             self.crowd.endings[ending] += 1
+
+    def arrive(self) -> None:
+        """Forget what the person before knew."""
 
     def journey(self) -> None:
         raise NotImplementedError

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,15 @@ FAST = ("--users", "3", "--rate", "100", "--time-scale", "0.001")
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "run"
+def run_dir(tmp_path: Path) -> Path:
+    return tmp_path / "run"
 
 
 def test_a_run_leaves_its_record_and_report_and_does_not_pass_without_an_audit(run_dir: Path) -> None:
     with serving() as sale:
+        options = ["--host", sale.url, "--run-dir", str(run_dir), "--no-audit"]
         done = subprocess.run(
-            [sys.executable, "manage.py", "loadtest", "run", "signup", *FAST, "--host", sale.url]
-            + ["--run-dir", str(run_dir), "--no-audit"],
+            [sys.executable, "manage.py", "loadtest", "run", "signup", *FAST, *options],
             cwd=settings.BASE_DIR,
             capture_output=True,
             text=True,
@@ -116,9 +115,9 @@ def test_a_mistake_in_the_plan_is_named(run_dir: Path) -> None:
 
 def test_plain_locust_runs_the_scenarios_as_well() -> None:
     with serving() as sale:
+        options = ["--headless", "--users", "2", "--spawn-rate", "2", "--run-time", "2s", "--only-summary", "--json"]
         done = subprocess.run(
-            [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--headless", "--host", sale.url]
-            + ["--users", "2", "--spawn-rate", "2", "--run-time", "2s", "--only-summary", "--json"],
+            [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--host", sale.url, *options],
             cwd=settings.BASE_DIR,
             env={"PATH": "/usr/bin:/bin", "STAMPEDE_TIME_SCALE": "0.001", "PYTHONPATH": str(settings.BASE_DIR)},
             capture_output=True,

@@ -1,4 +1,4 @@
-"""The real generator process against a real server. The server is the small one, whose faults and latencies are known."""
+"""The real generator process against a real server: the small one, whose faults and latencies are known."""
 
 import json
 import os
@@ -85,7 +85,7 @@ def test_a_time_out_is_a_time_out(drive: Drive) -> None:
     hanging = Answer(200, "", delay=1.5)
     with serving(replaced("GET /", hanging)) as sale:
         measured = drive(sale.url, users=2, request_timeout=0.2)
-    assert measured["steps"]["signup.landing"]["timeout"] == 2
+    assert measured["steps"]["signup.landing"]["timeout"] == 2, errors(measured)
     assert measured["total"]["latency_ms"]["count"] == 0
     assert measured["total"]["failure"] == 0
 

@@ -86,7 +86,7 @@ def bystander() -> Iterator[socket.socket]:
 
 def nobody_called(listener: socket.socket) -> bool:
     try:
-        listener.accept()
+        listener.accept()[0].close()
     except BlockingIOError:
         return True
     return False
