@@ -49,7 +49,7 @@ def record(
     new = [_new(chain, ours, arrival, now) for key, arrival in found.items() if key not in known]
     Deposit.objects.bulk_create(new)
     changed = [deposit for key, deposit in known.items() if _moved(deposit, found[key].block)]
-    Deposit.objects.bulk_update(changed, ["state", "block_height", "block_hash"], batch_size=100)
+    _save_places(changed)
     if complete:
         _drop_missing(chain, found)
 
@@ -120,6 +120,16 @@ def _moved(deposit: Deposit, block: Block | None) -> bool:
     if deposit.state != State.REVIEW:  # a compensated deposit stays in review until it is booked again
         deposit.state = State.CONFIRMING
     return True
+
+
+def _save_places(deposits: Iterable[Deposit]) -> None:
+    """One UPDATE for all that were found in the same place."""
+    places: dict[tuple[str, int | None, str], list[int]] = {}
+    for deposit in deposits:
+        places.setdefault((deposit.state, deposit.block_height, deposit.block_hash), []).append(deposit.pk)
+    for (state, height, block_hash), keys in places.items():
+        for chunk in _chunks(keys):
+            Deposit.objects.filter(pk__in=chunk).update(state=state, block_height=height, block_hash=block_hash)
 
 
 def _drop_missing(chain: str, found: dict[Key, Arrival]) -> None:

@@ -17,7 +17,8 @@ from ico import caps
 from ico.models import Chain, Deposit, Invitation, LedgerEntry, Rate
 
 logger = logging.getLogger(__name__)
-MOST_AT_ONCE = 1_000
+MOST_AT_ONCE = 250  # a step holds the write lock, and signups wait for it
+SETTLED = ["credited_cents", "owed_back", "state", "review", "settled_at"]
 
 State, Review = Deposit.State, Deposit.Review
 
@@ -59,8 +60,11 @@ def settle(*, chain: str, up_to_height: int, now: datetime) -> int:
     )
     deposits = list(due)
     invitations = _locked(deposits)
-    for deposit in deposits:
-        _book(deposit, invitations[deposit.address.invitation_id], now)
+    entries = [
+        entry for deposit in deposits for entry in _book(deposit, invitations[deposit.address.invitation_id], now)
+    ]
+    LedgerEntry.objects.bulk_create(entries)
+    Deposit.objects.bulk_update(deposits, SETTLED, batch_size=50)
     return len(deposits)
 
 
@@ -73,7 +77,7 @@ def compensate(deposits: Sequence[Deposit], *, now: datetime) -> None:
         credited = Invitation.objects.filter(pk=deposit.address.invitation_id, credited_cents__gte=cents)
         if credited.update(credited_cents=F("credited_cents") - cents) != 1:
             raise BooksBroken(f"deposit {deposit.pk}")
-        _enter(deposit, -cents, now)
+        _entry(deposit, -cents, now).save(force_insert=True)
         deposit.credited_cents, deposit.owed_back = 0, 0
         deposit.state, deposit.review = State.REVIEW, Review.REORG
         deposit.block_height, deposit.block_hash, deposit.settled_at = None, "", None
@@ -102,7 +106,8 @@ def _locked(deposits: Sequence[Deposit]) -> dict[int, Invitation]:
     return {row.pk: row for row in rows.prefetch_related("sale", "btc_rate", "eth_rate")} if keys else {}
 
 
-def _book(deposit: Deposit, invitation: Invitation, now: datetime) -> None:
+def _book(deposit: Deposit, invitation: Invitation, now: datetime) -> list[LedgerEntry]:
+    """Credit what is due; the deposit is changed in memory, the entry is made and not saved."""
     booking = judge(
         amount=deposit.amount,
         chain=deposit.chain,
@@ -113,11 +118,10 @@ def _book(deposit: Deposit, invitation: Invitation, now: datetime) -> None:
     )
     if booking.cents:
         _credit(invitation, booking.cents)
-        _enter(deposit, booking.cents, now)
     deposit.credited_cents, deposit.owed_back = booking.cents, booking.owed_back
     deposit.state, deposit.review = State.REVIEW if booking.review else State.CREDITED, booking.review
     deposit.settled_at = now
-    deposit.save()
+    return [_entry(deposit, booking.cents, now)] if booking.cents else []
 
 
 def _credit(invitation: Invitation, cents: int) -> None:
@@ -128,5 +132,5 @@ def _credit(invitation: Invitation, cents: int) -> None:
     invitation.credited_cents += cents  # the next deposit of this step finds less room
 
 
-def _enter(deposit: Deposit, cents: int, now: datetime) -> None:
-    LedgerEntry.objects.create(deposit=deposit, invitation_id=deposit.address.invitation_id, cents=cents, booked_at=now)
+def _entry(deposit: Deposit, cents: int, now: datetime) -> LedgerEntry:
+    return LedgerEntry(deposit=deposit, invitation_id=deposit.address.invitation_id, cents=cents, booked_at=now)
