@@ -115,6 +115,13 @@ def running(*, host: str, port: int) -> Iterator[Running]:
         _stop(supervisor)
 
 
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _configuration(logs: Path) -> Path:
     values = {
         "python": sys.executable,

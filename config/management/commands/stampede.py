@@ -3,7 +3,6 @@ wallets, receives deposit addresses and pays; then the books are audited. Exit c
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -46,7 +45,7 @@ class Command(BaseCommand):
             "seed_sale", batch_size=max(1, users // 6), batch_interval=1, total_cap=2_000 * users, stdout=self.stdout
         )
         try:
-            with serving.running(host="127.0.0.1", port=port or _free_port()) as application:
+            with serving.running(host="127.0.0.1", port=port or serving.free_port()) as application:
                 self._say(f"The sale is running at {application.url}")
                 codes = self._stampede(application.url, users, options)
         except serving.CannotServe as error:
@@ -107,12 +106,6 @@ def _manage(command: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     return {**serving.DEMO_PACE, **os.environ, "STAMPEDE_DATA": str(settings.DATA_DIR)}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _stop(signum: int, frame: object) -> NoReturn:

@@ -1,0 +1,84 @@
+"""The application as it really runs: web, worker, beat and chain as processes of their own, in a fresh data folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config.serving import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE_SECONDS = 90
+
+
+def until(condition: Callable[[], object], what: str) -> object:
+    """Poll until `condition` gives something true; fail with `what` when the deadline has passed."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"not within {DEADLINE_SECONDS} s: {what}")
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    port: int
+    data: Path
+    process: subprocess.Popen[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "STAMPEDE_DATA": str(self.data)}
+
+    def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=180, check=False
+        )
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """Those of the running processes whose command line has all these words, parents first."""
+        ours = psutil.Process(self.process.pid).children(recursive=True)
+        return [process for process in ours if _alive(process) and all(w in process.cmdline() for w in words)]
+
+    def kill(self, *words: str, index: int = 0) -> int:
+        """SIGKILL one process; returns its id."""
+        victim = self.processes(*words)[index]
+        os.kill(victim.pid, signal.SIGKILL)
+        return victim.pid
+
+
+def _alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    port = free_port()
+    command = [sys.executable, "-u", "manage.py", "serve", "--port", str(port)]
+    environment = {**os.environ, "STAMPEDE_DATA": str(tmp_path / "data")}
+    log = (tmp_path / "serve.log").open("w+")
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, text=True)
+    running = Served(f"http://127.0.0.1:{port}", port, tmp_path / "data", process)
+    try:
+        until(lambda: "Ctrl-C stops it" in (tmp_path / "serve.log").read_text() or process.poll(), "the start")
+        assert process.poll() is None, (tmp_path / "serve.log").read_text()
+        yield running
+    finally:
+        left = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+        process.terminate()
+        process.wait(60)
+        log.close()
+        assert [one for one in left if _alive(one)] == [], "serve left processes behind"
