@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -58,9 +59,9 @@ def _private(response: HttpResponse) -> HttpResponse:
     return response
 
 
-def _with_sale(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def _with_sale(view: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
     @wraps(view)
-    def found(request: HttpRequest) -> HttpResponse:
+    def found(request: HttpRequest) -> HttpResponseBase:
         try:
             return view(request)
         except sales.NoSale:
@@ -88,7 +89,7 @@ def _landing(*, status: int = 200, email: str = "", error: str = "") -> HttpResp
 @require_POST
 @same_origin
 @_with_sale
-def signup(request: HttpRequest) -> HttpResponse:
+def signup(request: HttpRequest) -> HttpResponseBase:
     if api.wants_json(request):
         return api.signup(request)
     client, now = client_address(request), timezone.now()
@@ -266,5 +267,13 @@ def payment(request: HttpRequest, token: str, invitation: Invitation, now: datet
         {**deposit, "coin": Chain(deposit["chain"]).label, "qr": qr.svg(deposit["chain"], deposit["address"])}
         for deposit in status["deposits"]
     ]
-    context = {"token": token, "invitation": invitation, "payment": status, "ways": ways, "as_of": now}
-    return _page("payment.html", sale=invitation.sale, poll_seconds=settings.POLL_SECONDS, **context)
+    return _page(
+        "payment.html",
+        sale=invitation.sale,
+        token=token,
+        invitation=invitation,
+        payment=status,
+        ways=ways,
+        as_of=now,
+        poll_seconds=settings.POLL_SECONDS,
+    )
