@@ -1,0 +1,1 @@
+"""Measurements side by side: one file, one question, one printed ratio."""
