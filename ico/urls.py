@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ico import api, ops, views
+from ico import api, journey, ops, views
 
 app_name = "ico"
 urlpatterns = [
@@ -10,10 +10,10 @@ urlpatterns = [
     path("signup/", views.signup, name="signup"),
     path("line/<str:ticket>/", views.line, name="line"),
     path("line/<str:ticket>/leave/", views.leave, name="line_leave"),
-    path("i/<str:token>/", views.terms, name="terms"),
-    path("i/<str:token>/terms/", views.accept, name="accept"),
-    path("i/<str:token>/wallet/", views.wallet, name="wallet"),
-    path("i/<str:token>/payment/", views.payment, name="payment"),
+    path("i/<str:token>/", journey.terms, name="terms"),
+    path("i/<str:token>/terms/", journey.accept, name="accept"),
+    path("i/<str:token>/wallet/", journey.wallet, name="wallet"),
+    path("i/<str:token>/payment/", journey.payment, name="payment"),
     path("api/position/<str:ticket>", api.position, name="position_api"),
     path("api/board", api.board_api, name="board_api"),
     path("api/payment/<str:token>", api.payment, name="payment_api"),
