@@ -135,7 +135,12 @@ def payment(request: HttpRequest, token: str, invitation: Invitation, now: datet
     _must_be_due(invitation, "payment")
     status = deposits.status(invitation, now=now).as_json()
     ways = [
-        {**deposit, "coin": Chain(deposit["chain"]).label, "qr": qr.svg(deposit["chain"], deposit["address"])}
+        {
+            **deposit,
+            "coin": Chain(deposit["chain"]).label,
+            "qr": qr.svg(deposit["chain"], deposit["address"]),
+            "depth": min(deposit["confirmations"], deposit["required"]),
+        }
         for deposit in status["deposits"]
     ]
     return page(
@@ -145,6 +150,7 @@ def payment(request: HttpRequest, token: str, invitation: Invitation, now: datet
         invitation=invitation,
         payment=status,
         ways=ways,
+        filled=invitation.credited_cents >= invitation.allowance_cents,
         as_of=now,
         poll_seconds=settings.POLL_SECONDS,
     )

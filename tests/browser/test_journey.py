@@ -65,7 +65,7 @@ def test_the_whole_journey_without_a_reload_where_something_changes(stage: Stage
     seen(page, "Your payment was seen")
     stage.do("mine", "BTC", 1)
     seen(page, "Your payment is being confirmed")
-    sync_api.expect(page.locator('[data-chain="BTC"] [data-deposit="confirmations"]')).to_have_text("1")
+    sync_api.expect(page.locator('[data-chain="BTC"] [data-deposit="depth"]')).to_have_text("1")
     stage.do("mine", "BTC", 2)
     seen(page, "Paid and credited")
     sync_api.expect(page.locator('[data-allowance="credited"]')).to_have_text("900")

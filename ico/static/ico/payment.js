@@ -23,18 +23,24 @@ function showAllowance(allowance) {
   for (const place of page.querySelectorAll("[data-allowance]")) {
     place.textContent = grouped(allowance[place.dataset.allowance]);
   }
+  const filled = Number(allowance.remaining) <= 0;
+  for (const part of page.querySelectorAll("[data-while-open]")) part.hidden = filled;
+  find("[data-when-filled]").hidden = !filled;
 }
+
+const depth = (deposit) => Math.min(deposit.confirmations, deposit.required);
 
 function showDeposit(deposit, amount) {
   const coin = find(`[data-chain="${deposit.chain}"]`);
-  for (const place of coin.querySelectorAll("[data-deposit]")) place.textContent = deposit[place.dataset.deposit];
+  const shown = { ...deposit, depth: depth(deposit) };
+  for (const place of coin.querySelectorAll("[data-deposit]")) place.textContent = shown[place.dataset.deposit];
   coin.querySelector("[data-amount]").textContent = amount;
-  coin.querySelector("progress").value = deposit.confirmations;
+  coin.querySelector("progress").value = shown.depth;
 }
 
 function spoken(answer) {
   const headline = status.querySelector(`[data-when="${answer.state}"] h2`).textContent;
-  const moving = answer.deposits.filter((deposit) => deposit.confirmations > 0);
+  const moving = answer.deposits.filter((deposit) => deposit.confirmations > 0 && deposit.confirmations < deposit.required);
   return [headline, ...moving.map((d) => `${d.chain}: ${d.confirmations} of ${d.required} confirmations`)].join(". ");
 }
 
