@@ -48,6 +48,19 @@ class Plan:
         """No run lasts longer than this, whatever the target does."""
         return self.moments()[-1] + JOURNEY_SECONDS[self.scenario] * self.time_scale + GRACE_SECONDS
 
+    def as_arguments(self) -> list[str]:
+        """What `manage.py loadtest run` takes to run this plan again."""
+        options = {
+            "--users": self.users,
+            "--rate": f"{self.rate:.12g}",
+            "--arrivals": self.arrivals,
+            "--time-scale": f"{self.time_scale:g}",
+            "--seed": self.seed,
+            "--timeout": f"{self.request_timeout:g}",
+            "--host": self.host,
+        }
+        return [self.scenario, *(str(part) for option in options.items() for part in option)]
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -55,6 +55,8 @@ def judge(*, measured: dict[str, Any] | None, limits: Limits, books: dict[str, A
     if measured is None:
         record = (Check("the run left a record", Mark.BROKEN, "the generator ended without one"),)
         checks: tuple[Check, ...] = (*record, _books(books))
+        if checks[-1].mark is not Mark.BROKEN:
+            return Verdict(Outcome.INVALID, "The generator left no record: nothing was measured.", checks)
         believed, kept = False, False
     else:
         validity = (_cpu(measured, limits), _starts(measured, limits))

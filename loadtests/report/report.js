@@ -12,6 +12,11 @@
   };
   const seconds = (value) => (value == null ? "–" : `${figure(value)} s`);
 
+  const duration = (ms) => {
+    if (ms == null) return "";
+    return ms >= 1000 ? `${figure(ms / 1000)} s` : `${figure(ms)} ms`;
+  };
+
   const line = (label, name, more = {}) => ({
     label, width: 2, stroke: () => colour(name), value: (_, v) => figure(v), points: { size: 5 }, ...more,
   });
@@ -34,9 +39,10 @@
       ...size(),
       scales: { x: { time: false }, y: { range: fromZero } },
       axes: [
-        axis({ values: (_, ticks) => ticks.map((t) => `${figure(t)} s`), space: 60 }),
+        axis({ size: 34, space: 60, values: (_, ticks) => ticks.map((t) => `${figure(t)} s`) }),
         axis({ size: 52, values: (_, ticks) => ticks.map(figure) }),
       ],
+      padding: [8, 14, 0, 0],
       cursor: { sync: { key: "run" }, y: false, points: { size: 7 } },
       series: [{ label: "at", value: (_, v) => where(v) }, ...series],
       ...more,
@@ -61,13 +67,13 @@
       fill: () => `${colour(hues[at % hues.length])}${names.length > 3 ? "12" : "2e"}`,
       paths: stepped, points: { show: false }, width: 1.5, value: (_, v) => (v == null ? "–" : `${figure(v)} %`),
     })), {
-      scales: { x: { time: false, distr: 3, log: 10 }, y: { range: fromZero } },
+      scales: { x: { time: false, distr: 3, log: 10, range: (_, low, high) => [low, high] }, y: { range: fromZero } },
       cursor: { y: false, points: { size: 7 } },
       axes: [
-        axis({ space: 46, values: (_, ticks) => ticks.map((t) => (t == null ? null : `${figure(t)} ms`)) }),
+        axis({ size: 34, space: 46, values: (_, ticks) => ticks.map(duration) }),
         axis({ size: 52, values: (_, ticks) => ticks.map((t) => `${figure(t)} %`) }),
       ],
-    }, (v) => (v == null ? "–" : `to ${figure(v)} ms`));
+    }, (v) => (v == null ? "–" : `to ${duration(v)}`));
   }
 
   const fit = () => plots.forEach(({ plot, size }) => plot.setSize(size()));

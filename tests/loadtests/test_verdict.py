@@ -77,7 +77,9 @@ def test_a_run_whose_books_nobody_looked_at_has_not_passed(measured: dict[str, A
 
 
 def test_a_generator_that_left_no_record_is_invalid() -> None:
-    assert verdict(None).outcome is Outcome.INVALID
+    said = verdict(None)
+    assert said.outcome is Outcome.INVALID
+    assert "left no record" in said.sentence
 
 
 def test_the_busiest_window_is_found_wherever_it_is() -> None:

@@ -79,7 +79,7 @@ def _run(options: dict[str, Any], console: Console) -> int:
         run_dir=run_dir,
         run_id=run_id,
         plan=plan,
-        command=shlex.join(["manage.py", *sys.argv[1:]]),
+        command=shlex.join(["manage.py", "loadtest", "run", *plan.as_arguments()]),
         measured=measured,
         books=books,
         verdict=judged,
