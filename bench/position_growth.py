@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.side_by_side import filled_line, gunicorn, machine, rates, taking_turns
+from bench.side_by_side import filled_line, gunicorn, machine, rates, ratio, taking_turns
 
 LINES = (40_000, 1_000_000)
 ASKING = 5_000  # people, evenly spread over the line
@@ -27,8 +27,8 @@ def main() -> None:
             url = opened.enter_context(gunicorn("config.wsgi:application", data=data))
             contenders[f"{people:,} waiting"] = taking_turns(url, paths, data)
         found = rates(contenders, rounds=int(rounds), seconds=seconds)
-    few, many = found.values()
-    print(f"position API: with 1,000,000 waiting {many / few:.2f} of the rate with 40,000 ({machine()})")
+    few, many = found
+    print(f"position API: with 1,000,000 waiting {ratio(many, few):.2f} of the rate with 40,000 ({machine()})")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench.side_by_side import filled_line, gunicorn, machine, rates
+from bench.side_by_side import filled_line, gunicorn, machine, rates, ratio
 
 
 def main() -> None:
@@ -26,10 +26,10 @@ def main() -> None:
                 "bare WSGI": [f"{bare}/"],
             }
             found = rates(contenders, rounds=int(rounds), seconds=seconds)
-    position, empty, least = found.values()
+    position, empty, least = found
     print(
-        f"position API: {position / empty:.2f} of the rate of an empty Django view, "
-        f"{position / least:.2f} of bare WSGI ({machine()})"
+        f"position API: {ratio(position, empty):.2f} of the rate of an empty Django view, "
+        f"{ratio(position, least):.2f} of bare WSGI ({machine()})"
     )
 
 

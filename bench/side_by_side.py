@@ -1,5 +1,6 @@
 """Measures several addresses in one run, in turn (A B C A B C ...), so that what else the machine does hits all alike.
-Rates are medians of the rounds. Servers run under the product's own gunicorn settings, and are stopped at the end."""
+A ratio is the median of the rounds' ratios. Servers run under the product's own gunicorn settings, and are stopped at
+the end."""
 
 import http.client
 import os
@@ -21,8 +22,8 @@ CONNECTIONS = 8
 START_SECONDS = 30
 
 
-def rates(contenders: Mapping[str, list[str]], *, rounds: int, seconds: float) -> dict[str, float]:
-    """Requests per second of each contender; each is the arguments that wrk takes for it."""
+def rates(contenders: Mapping[str, list[str]], *, rounds: int, seconds: float) -> list[list[float]]:
+    """Requests per second of each contender in each round; a contender is the arguments that wrk takes for it."""
     if shutil.which("wrk") is None:
         sys.exit("This measurement needs wrk: apt install wrk (Debian).")
     measured: dict[str, list[float]] = {name: [] for name in contenders}
@@ -34,7 +35,12 @@ def rates(contenders: Mapping[str, list[str]], *, rounds: int, seconds: float) -
     print(f"{'':<28}{'median':>10}{'lowest':>10}{'highest':>10}  requests/s, {rounds} rounds of {seconds:g} s")
     for name, values in measured.items():
         print(f"{name:<28}{statistics.median(values):>10,.0f}{min(values):>10,.0f}{max(values):>10,.0f}")
-    return {name: statistics.median(values) for name, values in measured.items()}
+    return list(measured.values())
+
+
+def ratio(these: list[float], those: list[float]) -> float:
+    """Within a round both had the same machine, so the rounds are compared one by one."""
+    return statistics.median(this / that for this, that in zip(these, those, strict=True))
 
 
 def machine() -> str:
