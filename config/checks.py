@@ -26,7 +26,9 @@ def account_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
             hd.account(chain=chain, key=key, network=network)
         except hd.BadAccountKey as error:
             hint = f"Set STAMPEDE_{chain}_XPUB to the extended public key of the account (depth 3) on {network}."
-            problems.append(Error(f"STAMPEDE_{chain}_XPUB cannot be used: {error}", hint=hint, id=f"stampede.E00{number}"))
+            problems.append(
+                Error(f"STAMPEDE_{chain}_XPUB cannot be used: {error}", hint=hint, id=f"stampede.E00{number}")
+            )
     return problems
 
 

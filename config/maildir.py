@@ -1,6 +1,7 @@
 """A mail backend without a server: each mail becomes a file of a Maildir, where people and tests can read it.
 
-Delivering the same Message-ID twice leaves one mail, so a worker that died between sending and noting it may send again.
+Delivering the same Message-ID twice leaves one mail, so a worker that died between sending and noting it may send
+again.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ class EmailBackend(BaseEmailBackend):
 
 
 def _deliver(folder: Path, mail: EmailMessage) -> None:
-    content = mail.message().as_bytes(linesep="\n")
+    content = mail.message().as_bytes()
     identity = mail.extra_headers.get("Message-ID", "").encode() or content
     name = hashlib.sha256(identity).hexdigest()[:32]
     draft = folder / "tmp" / f"{name}.{os.getpid()}"

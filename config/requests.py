@@ -43,8 +43,8 @@ def problem(status: int, detail: str, **members: object) -> HttpResponse:
 
 
 def wants_json(request: HttpRequest) -> bool:
-    """True for the API's addresses, and for a client that accepts JSON and not a page."""
-    if request.path.startswith("/api/"):
+    """True for the API's addresses, for a client that sends JSON, and for one that accepts JSON and not a page."""
+    if request.path.startswith("/api/") or request.content_type == "application/json":
         return True
     accept = request.headers.get("Accept", "")
     return "application/json" in accept and "text/html" not in accept

@@ -15,7 +15,9 @@ def secret_key(data_dir: Path) -> str:
     if key is None:
         return _kept_key(data_dir / "secret-key")
     if len(key) < MINIMUM_LENGTH:
-        raise BadEnvironment("STAMPEDE_SECRET_KEY", f"at least {MINIMUM_LENGTH} random characters", "$(openssl rand -hex 32)")
+        raise BadEnvironment(
+            "STAMPEDE_SECRET_KEY", f"at least {MINIMUM_LENGTH} random characters", "$(openssl rand -hex 32)"
+        )
     return key
 
 

@@ -39,7 +39,7 @@ childlogdir = {logs}
 [program:web]
 command = {python} -m gunicorn -c {base}/deploy/gunicorn.conf.py config.wsgi:application
 [program:worker]
-command = {python} -m celery -A config worker --pool threads --concurrency 4 --without-gossip --without-mingle --without-heartbeat --loglevel WARNING
+command = {python} -m celery -A config worker --pool threads --concurrency 4 {worker_alone} --loglevel WARNING
 [program:beat]
 command = {python} -m celery -A config beat --loglevel WARNING --pidfile=
 [program:chain]
@@ -128,6 +128,8 @@ def _configuration(logs: Path) -> Path:
         "base": settings.BASE_DIR,
         "data": settings.DATA_DIR,
         "logs": logs,
+        # there is one worker, and nobody to talk to
+        "worker_alone": "--without-gossip --without-mingle --without-heartbeat",
         # supervisor warns loudly when root does not say that root is meant
         "user": "user = root" if os.geteuid() == 0 else "",
     }
@@ -145,9 +147,7 @@ def _must_be_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise CannotServe(
-                f"{host}:{port} cannot be used ({error.strerror}); name another with --port"
-            ) from None
+            raise CannotServe(f"{host}:{port} cannot be used ({error.strerror}); name another with --port") from None
 
 
 def _wait_until_it_answers(supervisor: subprocess.Popen[bytes], host: str, port: int, logs: Path) -> None:

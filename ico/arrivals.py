@@ -61,7 +61,8 @@ def unconfirm(*, chain: str, above_height: int, now: datetime) -> None:
     books.compensate(list(lost.filter(credited_cents__gt=0).select_related("address")), now=now)
     # What was compensated has no block any more. A deposit that was compensated earlier stays in review.
     lost.filter(state=State.REVIEW, review=Review.REORG).update(block_height=None, block_hash="")
-    lost.update(state=State.SEEN, review="", owed_back=0, block_height=None, block_hash="", settled_at=None)
+    waiting_again = {"state": State.SEEN, "review": "", "owed_back": 0, "block_height": None, "block_hash": ""}
+    lost.update(**waiting_again, settled_at=None, settled_tip=None)
 
 
 def on_chain(*, chain: str, client: ChainClient, last: int) -> dict[Key, OnChain]:

@@ -190,8 +190,8 @@ def _seconds_per_place(sale: Sale, now: datetime) -> float | None:
     first = batches.order_by("decided_at").values_list("decided_at", "size").first()
     if first is None:
         return None
-    total = batches.aggregate(total=Sum("size"))["total"]
-    later = total - first[1]
+    later: int = batches.aggregate(total=Sum("size"))["total"] - first[1]
     if later <= 0:
         return None
-    return round((now - first[0]).total_seconds() / later, 4)
+    elapsed: float = (now - first[0]).total_seconds()
+    return round(elapsed / later, 4)

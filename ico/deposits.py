@@ -77,8 +77,7 @@ def follow(*, chain: str, client: ChainClient, now: datetime) -> Followed:
         # During a reorg a transaction may be in neither place, so nothing counts as dropped in a step that rewinds.
         complete = not view.rewound and view.end.hash == view.tip.hash
         arrivals.record(chain=chain, blocks=view.blocks, mempool=view.mempool, complete=complete, now=now)
-        deep_enough = view.end.height - settings.CONFIRMATIONS[chain] + 1
-        booked = books.settle(chain=chain, up_to_height=deep_enough, now=now)
+        booked = books.settle(chain=chain, tip=view.end.height, required=settings.CONFIRMATIONS[chain], now=now)
     return Followed(chain, view.end.height, view.tip.height, len(view.blocks), view.rewound, booked)
 
 

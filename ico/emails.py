@@ -27,6 +27,8 @@ def normalised(text: str) -> str:
         raise InvalidEmail("Please enter your email address.")
     if len(stripped) > MAXIMUM_LENGTH:
         raise InvalidEmail(f"An email address has at most {MAXIMUM_LENGTH} characters.")
+    if "\ufffd" in stripped:
+        raise InvalidEmail("The email address was sent in an encoding other than UTF-8.")
     if any(ord(character) < 32 or ord(character) == 127 for character in stripped):
         raise InvalidEmail("An email address has no line breaks or control characters.")
     try:

@@ -142,9 +142,9 @@ def expire(*, now: datetime) -> int:
     unused = Invitation.objects.filter(state__in=UNUSED, expires_at__lte=now).order_by("pk")[:EXPIRE_AT_ONCE]
     ended = sum(_expire_unused(invitation, now) for invitation in unused)
     if _chains_followed(now):
-        pending = Deposit.objects.filter(
-            address__invitation=OuterRef("pk"), state__in=(Deposit.State.SEEN, Deposit.State.CONFIRMING)
-        )
+        # Seen in time, or credited once and taken away by a reorg: the chain may still confirm it.
+        undecided = Q(state__in=(Deposit.State.SEEN, Deposit.State.CONFIRMING)) | Q(review=Deposit.Review.REORG)
+        pending = Deposit.objects.filter(undecided, address__invitation=OuterRef("pk"))
         unpaid = Invitation.objects.filter(
             ~Exists(pending),
             state=Invitation.State.JOINED,

@@ -275,6 +275,9 @@ class FollowedBlock(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["chain", "height"], name="followed_block_once")]
 
+    def __str__(self) -> str:
+        return f"{self.chain} {self.height}"
+
 
 class ChainReading(models.Model):
     """The newest reading of a chain's load. Written by `deposits`, read by `release`."""
@@ -283,6 +286,9 @@ class ChainReading(models.Model):
     load = models.FloatField(help_text="Mean gas-used ratio of the last 20 blocks, 0 to 1.")
     base_fee = AmountField(help_text="Of the next block, in wei.")
     observed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.chain} {self.load:.0%}"
 
 
 class DepositAddress(models.Model):
@@ -336,6 +342,7 @@ class Deposit(models.Model):
     owed_back = AmountField(default=0, help_text="Satoshi or wei credited to nobody.")
     first_seen_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True)
+    settled_tip = models.BigIntegerField(null=True, help_text="How high the chain was followed when it was settled.")
 
     class Meta:
         constraints = [
@@ -357,3 +364,6 @@ class LedgerEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "ledger entries"
+
+    def __str__(self) -> str:
+        return f"{self.cents / 100:+.2f} for {self.invitation_id}"

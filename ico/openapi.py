@@ -36,11 +36,20 @@ def _problems(**reasons: str) -> Json:
     return {code.removeprefix("s"): {"description": text, "content": content} for code, text in reasons.items()}
 
 
+def _with_pages(**reasons: str) -> Json:
+    """Problems that a browser gets as a page."""
+    answers = _problems(**reasons)
+    for answer in answers.values():
+        answer["content"] = {**answer["content"], "text/html": {"schema": {"type": "string"}}}
+    return answers
+
+
 _SIGNUP: Json = {
     "operationId": "signUp",
     "summary": "Take a place in line, or find the one this email has.",
+    "description": "Who sends JSON is answered in JSON; who sends a form and does not ask for JSON gets a page.",
     "parameters": [
-        {"name": "Accept", "in": "header", "required": True, "schema": {"const": "application/json"}},
+        {"name": "Accept", "in": "header", "schema": {"type": "string"}, "example": "application/json"},
     ],
     "requestBody": {
         "required": True,
@@ -51,7 +60,8 @@ _SIGNUP: Json = {
     },
     "responses": {
         "202": _json("The place is taken and will not be lost.", "Place"),
-        **_problems(
+        "303": {"description": "The same for a browser: to the waiting page."},
+        **_with_pages(
             s400="The body is not what its content type says.",
             s403="Sent from another site's page.",
             s409="The sale has ended.",
@@ -151,9 +161,7 @@ _SCHEMAS: Json = {
     ),
     "Payment": _object(
         state={"enum": ["awaiting", "seen", "confirming", "paid", "review"]},
-        allowance=_object(
-            currency=_TEXT, cap=_AMOUNT, credited=_AMOUNT, remaining=_AMOUNT, BTC=_AMOUNT, ETH=_AMOUNT
-        ),
+        allowance=_object(currency=_TEXT, cap=_AMOUNT, credited=_AMOUNT, remaining=_AMOUNT, BTC=_AMOUNT, ETH=_AMOUNT),
         deposits={
             "type": "array",
             "items": _object(

@@ -1,6 +1,7 @@
 """Celery tasks: ticks of the clock and messages of the outbox. Each translates and calls; each is safe to run twice
 and at the same time, because the domain takes its own locks."""
 
+import logging
 import os
 import socket
 
@@ -8,7 +9,10 @@ from celery import shared_task
 from django.utils import timezone
 
 from ico import board, deposits, invitations, outbox, release, waitlist
+from ico.chains.base import ChainError
 from ico.models import Chain, Sale
+
+logger = logging.getLogger(__name__)
 
 HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -35,7 +39,11 @@ def release_next() -> None:
 @shared_task(name="ico.relay")
 def relay() -> None:
     """Hand the mails that are due to the workers."""
-    outbox.relay(publish=lambda ids, claim: deliver.delay(ids, claim), now=timezone.now())
+    outbox.relay(publish=_publish, now=timezone.now())
+
+
+def _publish(ids: list[int], claim: str) -> None:
+    deliver.delay(ids, claim)
 
 
 @shared_task(name="ico.deliver")
@@ -61,7 +69,10 @@ def publish_board() -> None:
 def follow() -> None:
     """Follow both chains by one step each, and read the load of the one that the release depends on."""
     for chain in Chain.values:
-        client = deposits.client_for(chain)
-        deposits.follow(chain=chain, client=client, now=timezone.now())
-        if chain == Chain.ETH:
-            deposits.read_load(client=client, now=timezone.now())
+        try:
+            client = deposits.client_for(chain)
+            deposits.follow(chain=chain, client=client, now=timezone.now())
+            if chain == Chain.ETH:
+                deposits.read_load(client=client, now=timezone.now())
+        except ChainError as error:  # the other chain is followed all the same
+            logger.warning("%s was not followed: %s", chain, error)

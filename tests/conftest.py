@@ -1,6 +1,5 @@
 """Fixtures that every test may ask for."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
@@ -20,7 +19,7 @@ def now() -> datetime:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process_memory() -> Iterator[None]:
+def _fresh_process_memory() -> None:
     """What the process remembers between requests must not pass from one test's database to the next."""
     from django.core.cache import cache
 
@@ -29,7 +28,6 @@ def _fresh_process_memory() -> Iterator[None]:
     cache.clear()
     board.forget()
     waitlist.forget()
-    yield
 
 
 @pytest.fixture

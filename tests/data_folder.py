@@ -1,5 +1,5 @@
 """A pytest plugin, loaded before anything reads the settings: each test process has a data folder of its own, which is
-removed at the end. Named in pyproject.toml, because a conftest comes too late (pytest-django reads the settings first)."""
+removed at the end. Named in pyproject.toml: a conftest comes too late, as pytest-django reads the settings first."""
 
 import os
 import tempfile

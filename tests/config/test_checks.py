@@ -61,7 +61,8 @@ def test_a_demo_key_is_named_by_the_deploy_check(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    "path", ["/i/{}/", "/i/{}/wallet/", "/line/{}/", "/api/position/{}", "/api/payment/{}?x=1", "http://h/i/{}/payment/"]
+    "path",
+    ["/i/{}/", "/i/{}/wallet/", "/line/{}/", "/api/position/{}", "/api/payment/{}?x=1", "http://h/i/{}/payment/"],
 )
 def test_no_token_and_no_ticket_reaches_the_log(path: str) -> None:
     secret = "h1.7.Zm9vYmFyYmF6-_"

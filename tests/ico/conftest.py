@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from ico.models import Chain, ChainReading, Invitation, Sale
 
 
 @pytest.fixture(autouse=True)
-def _commits_run_their_hooks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _commits_run_their_hooks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that runs inside one transaction never commits; what waits for the commit runs at once instead, as it
     would in autocommit. Tests with real commits (transaction=True) need no such thing."""
     marker = request.node.get_closest_marker("django_db")
@@ -22,7 +21,6 @@ def _commits_run_their_hooks(request: pytest.FixtureRequest, monkeypatch: pytest
         from django.db import transaction
 
         monkeypatch.setattr(transaction, "on_commit", lambda step, *args, **kwargs: step())
-    yield
 
 
 def join(sale: Sale, email: str) -> waitlist.Place:
@@ -46,5 +44,3 @@ def invite_all(sale: Sale, now: datetime, **rules: Any) -> list[Invitation]:
     read_load(0.5, now)
     release.release(sale_id=sale.pk, holder="test", now=now)
     return list(Invitation.objects.filter(sale=sale).order_by("pk"))
-
-

@@ -61,9 +61,7 @@ class TestSignup:
             response = sign_up(client)
         elif kind == "form":
             body = "email=ada%40example.org"
-            response = client.post(
-                "/signup/", body, content_type="application/x-www-form-urlencoded", headers=headers
-            )
+            response = client.post("/signup/", body, content_type="application/x-www-form-urlencoded", headers=headers)
         else:
             response = client.post("/signup/", {"email": "ada@example.org"}, headers=headers)
         assert response.status_code == 202
@@ -85,7 +83,9 @@ class TestSignup:
         assert len(second.content) == len(first.content)
         assert Entrant.objects.count() == 1
 
-    @pytest.mark.parametrize("email", [None, 7, [], {}, "", "x", "a@b", "x@example.org\nBcc: y@example.org", "\x00", "é" * 300])
+    @pytest.mark.parametrize(
+        "email", [None, 7, [], {}, "", "x", "a@b", "x@example.org\nBcc: y@example.org", "\x00", "é" * 300]
+    )
     def test_a_bad_email_is_named(self, client: Client, sale: Sale, email: object) -> None:
         assert is_problem(sign_up(client, email), 422)["field"] == "email"
         assert not Entrant.objects.exists()
@@ -101,7 +101,13 @@ class TestSignup:
         is_problem(sign_up(client, "a" * 70_000 + "@example.org"), 413)
 
     @pytest.mark.parametrize(
-        "headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}]
+        "headers",
+        [
+            {"Sec-Fetch-Site": "cross-site"},
+            {"Sec-Fetch-Site": "same-site"},
+            {"Origin": "https://evil.example"},
+            {"Origin": "null"},
+        ],
     )
     def test_another_sites_page_is_refused(self, client: Client, sale: Sale, headers: dict[str, str]) -> None:
         is_problem(sign_up(client, **headers), 403)
@@ -127,7 +133,9 @@ class TestSignup:
         sign_up(client, "bob@example.org", **{"X-Forwarded-For": "198.51.100.1, 203.0.113.5, 10.0.0.1"})
         assert Entrant.objects.get(email="bob@example.org").client_address == "203.0.113.5"
 
-    def test_a_forwarded_address_that_is_none_is_not_stored(self, client: Client, sale: Sale, settings: Settings) -> None:
+    def test_a_forwarded_address_that_is_none_is_not_stored(
+        self, client: Client, sale: Sale, settings: Settings
+    ) -> None:
         settings.TRUSTED_PROXIES = ["127.0.0.1"]
         assert sign_up(client, **{"X-Forwarded-For": "not an address"}).status_code == 202
         assert Entrant.objects.get().client_address == "127.0.0.1"
@@ -297,7 +305,9 @@ class TestPayment:
 def test_every_answer_carries_a_request_id(client: Client, sale: Sale) -> None:
     assert len(client.get("/api/board")["X-Request-ID"]) == 32
     assert client.get("/healthz", headers={"X-Request-ID": "from-the-edge-1"})["X-Request-ID"] == "from-the-edge-1"
-    assert client.get("/nowhere", headers={"X-Request-ID": "bad id\twith space"})["X-Request-ID"] != "bad id\twith space"
+    assert (
+        client.get("/nowhere", headers={"X-Request-ID": "bad id\twith space"})["X-Request-ID"] != "bad id\twith space"
+    )
 
 
 def test_an_unknown_api_address_is_a_problem_document(client: Client, sale: Sale) -> None:

@@ -313,7 +313,7 @@ def test_the_same_block_delivered_twice_changes_nothing(chain, person, step, now
     before = list(Deposit.objects.values())
     for _ in range(2):
         arrivals.record(chain="ETH", blocks=blocks, mempool=[], complete=True, now=now)
-        books.settle(chain="ETH", up_to_height=chain.tip().height, now=now)
+        books.settle(chain="ETH", tip=chain.tip().height, required=1, now=now)
     assert list(Deposit.objects.values()) == before
     assert LedgerEntry.objects.count() == 1
     assert credited(person) == 30_000

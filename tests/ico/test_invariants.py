@@ -77,7 +77,6 @@ def test_honest_books_are_clean_and_every_invariant_looked_at_something(books: S
     assert [result.name for result in report.results if result.checked == 0] == []
 
 
-
 DAMAGES: dict[str, tuple[str, Damage]] = {
     "a gap in the numbers": ("numbers-dense", lambda: Entrant.objects.filter(number=8).update(number=9)),
     "a number too few": ("numbers-dense", lambda: Sale.objects.update(last_number=9)),
@@ -89,8 +88,14 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
         "one-place-per-email",
         lambda: Entrant.objects.filter(number=8).update(email="v6@example.org"),
     ),
-    "somebody passed over": ("first-come-first-served", lambda: Entrant.objects.filter(number=1).update(state="waiting")),
-    "somebody pushed ahead": ("first-come-first-served", lambda: Entrant.objects.filter(number=8).update(state="invited")),
+    "somebody passed over": (
+        "first-come-first-served",
+        lambda: Entrant.objects.filter(number=1).update(state="waiting"),
+    ),
+    "somebody pushed ahead": (
+        "first-come-first-served",
+        lambda: Entrant.objects.filter(number=8).update(state="invited"),
+    ),
     "a release that lies": ("releases-add-up", lambda: Release.objects.filter(size__gt=0).update(size=2)),
     "a board ahead of its releases": ("releases-add-up", lambda: Sale.objects.update(served=4)),
     "an invitation without a mail": (
@@ -103,7 +108,10 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
         "journeys-complete",
         lambda: Invitation.objects.filter(state="joined").update(joined_at=F("invited_at") - timedelta(hours=1)),
     ),
-    "line and invitation disagree": ("states-agree", lambda: Entrant.objects.filter(state="joined").update(state="invited")),
+    "line and invitation disagree": (
+        "states-agree",
+        lambda: Entrant.objects.filter(state="joined").update(state="invited"),
+    ),
     "a reservation nobody has": ("total-cap", lambda: Sale.objects.update(reserved_cents=F("reserved_cents") + 1)),
     "an allowance above the cap": (
         "personal-caps",
@@ -129,6 +137,10 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "an index that will be given again": ("addresses-unique", lambda: ChainCursor.objects.update(next_index=1)),
     "an excess that vanished": ("deposits-explained", lambda: Deposit.objects.update(owed_back=999_999)),
     "a deposit that is not on the chain": ("deposits-on-chain-once", lambda: Deposit.objects.update(txid="f" * 64)),
+    "a deposit credited too early": (
+        "deposits-on-chain-once",
+        lambda: Deposit.objects.update(settled_tip=F("block_height") + 1),
+    ),
     "a deposit of another amount": ("deposits-on-chain-once", lambda: Deposit.objects.update(amount=2_000_000)),
 }
 
@@ -192,5 +204,3 @@ class TestTheCommand:
         (tmp_path / "bad.jsonl").write_text('{"email": "a@example.org", "ticket": "t"}\n{"email": 3}\n')
         with pytest.raises(CommandError, match="line 2"):
             call_command("audit", acknowledged=[tmp_path / "bad.jsonl"])
-
-

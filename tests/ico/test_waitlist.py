@@ -72,6 +72,7 @@ def test_a_second_ticket_tells_no_more_of_an_invitation_than_the_board(sale: Sal
         "ada@example.org, bob@example.org",
         "ada@[127.0.0.1]",
         "\u202eada@example.org",
+        "\ufffdda@example.org",
     ],
 )
 def test_a_bad_email_takes_no_place(sale: Sale, now: datetime, email: str) -> None:

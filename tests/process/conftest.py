@@ -64,8 +64,9 @@ def _alive(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    tmp_path = tmp_path_factory.mktemp("served")
     port = free_port()
     command = [sys.executable, "-u", "manage.py", "serve", "--port", str(port)]
     environment = {**os.environ, "STAMPEDE_DATA": str(tmp_path / "data")}

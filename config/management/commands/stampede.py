@@ -1,5 +1,8 @@
-"""`manage.py stampede`: the whole story in one go. A sale is opened, a crowd signs up, waits, is invited, accepts, enters
-wallets, receives deposit addresses and pays; then the books are audited. Exit code: the worst of the two runs."""
+"""`manage.py stampede`: the whole story in one go.
+
+A sale is opened, a crowd signs up, waits, is invited, accepts, enters wallets, receives deposit addresses and pays; then the
+books are audited. Exit code: the worst of the two runs.
+"""
 
 import os
 import signal
@@ -84,7 +87,7 @@ def _run_dir(scenario: str) -> Path:
 
 def _loadtest(scenario: str, *arguments: str) -> int:
     command = [*_manage("loadtest"), "run", scenario, *arguments, "--run-dir", str(_run_dir(scenario))]
-    return subprocess.run(command, env=_environment(), check=False).returncode  # noqa: S603 (our own command)
+    return subprocess.run(command, env=_environment(), check=False).returncode
 
 
 @contextmanager
@@ -92,7 +95,7 @@ def _investors(seed: int) -> Iterator[None]:
     """People who pay, in the background, until the block ends."""
     with open(Path(settings.DATA_DIR) / "logs" / "investors.log", "wb") as log:
         command = [*_manage("play_investors"), "--seed", str(seed)]
-        process = subprocess.Popen(command, env=_environment(), stdout=log, stderr=log)  # noqa: S603
+        process = subprocess.Popen(command, env=_environment(), stdout=log, stderr=log)
         try:
             yield
         finally:
