@@ -1,7 +1,7 @@
 """`manage.py stampede`: the whole story in one go.
 
-A sale is opened, a crowd signs up, waits, is invited, accepts, enters wallets, receives deposit addresses and pays; then the
-books are audited. Exit code: the worst of the two runs.
+A sale is opened, a crowd signs up, waits, is invited, accepts, enters wallets, receives deposit addresses and
+pays; then the books are audited. Exit code: the worst of the two runs.
 """
 
 import os
