@@ -20,7 +20,6 @@ serve: .venv/app ## the demo, until Ctrl-C, in a fresh data folder (PORT=8123, D
 	@STAMPEDE_DATA="$(DATA)" $(PY) manage.py serve --port $(PORT)
 
 test: .venv/dev test-packages lint types ## everything that CI runs
-	@$(PY) -W error::DeprecationWarning -c pass
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not process"
 	@$(PY) -m pytest -m process
@@ -32,8 +31,8 @@ lint: .venv/dev ## ruff: rules and format
 types: .venv/dev ## mypy
 	@$(PY) -m mypy
 
-bench: .venv/dev ## the short measurements, each with one ratio a line
-	@for file in bench/*_vs_*.py bench/*_growth.py; do $(PY) $$file || exit 1; done
+bench: .venv/app test-packages ## the short measurements, each with one ratio a line
+	@for name in position_vs_bare position_growth; do $(PY) -m bench.$$name || exit 1; done
 
 lock: .venv/dev ## renew the pinned versions (needs uv)
 	uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements.txt
