@@ -136,7 +136,8 @@ DEFAULT_FROM_EMAIL = env.text("STAMPEDE_MAIL_FROM", "Stampede sale <sale@stamped
 # --- work in the background -----------------------------------------------------------------------------------------
 # See docs/decisions/0002: messages are files, rows are the truth; a lost message is found again by its row.
 QUEUE_DIR = DATA_DIR / "queue"
-CELERY_BROKER_URL = "filesystem://"
+CELERY_BROKER_URL = "folder://localhost"
+CELERY_BROKER_TRANSPORT = "config.folder_broker:Transport"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "data_folder_in": str(QUEUE_DIR / "messages"),
     "data_folder_out": str(QUEUE_DIR / "messages"),

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import django
@@ -16,10 +17,11 @@ django.setup()
 
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from ico import board, deposits, nodes, outbox, release, sales, waitlist  # noqa: E402
-from ico.models import Chain, Sale  # noqa: E402
+from ico import board, deposits, invitations, nodes, outbox, release, sales, waitlist  # noqa: E402
+from ico.models import Chain, Invitation, Sale  # noqa: E402
 
 
 def prepare() -> None:
@@ -57,6 +59,33 @@ def mine(chain: str, count: str) -> None:
     _follow()
 
 
+def let_lapse(address: str) -> None:
+    """The invitation of this person runs out, whether it was used or not."""
+    over = timezone.now() - timedelta(minutes=1)
+    Invitation.objects.filter(entrant__email=address).update(expires_at=over, pay_until=over)
+    _follow()
+    invitations.expire(now=timezone.now())
+
+
+def close(hours: str) -> None:
+    """Move the sale's end to so many hours from now."""
+    Sale.objects.update(closes_at=timezone.now() + timedelta(hours=float(hours)))
+
+
+def take_away(table: str) -> None:
+    """The database answers with an error where this table is needed."""
+    _rename(table, f"{table}_away")
+
+
+def put_back(table: str) -> None:
+    _rename(f"{table}_away", table)
+
+
+def _rename(old: str, new: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
+
+
 def _follow() -> None:
     for chain in Chain.values:
         deposits.follow(chain=chain, client=nodes.client_for(chain), now=timezone.now())
@@ -73,7 +102,8 @@ def _sale_id() -> int:
     return sales.current().pk
 
 
-ACTS: dict[str, Callable[..., Any]] = {act.__name__: act for act in (prepare, number, invite, pay, mine)}
+_ACTS = (prepare, number, invite, pay, mine, let_lapse, close, take_away, put_back)
+ACTS: dict[str, Callable[..., Any]] = {act.__name__: act for act in _ACTS}
 
 if __name__ == "__main__":
     for line in sys.stdin:

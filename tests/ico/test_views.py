@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from ico import invitations, terms
+from ico import invitations, sales, terms
 from ico.models import DepositAddress, Entrant, Invitation, OutboxMessage, Release, Sale
 from tests.ico.conftest import invite_all, join, numbered
 
@@ -564,3 +564,42 @@ def test_decisions_cannot_be_edited(admin_client: Client, invitation: Invitation
     url = f"/admin/ico/release/{release.pk}/change/"
     assert admin_client.get(url).status_code == 200
     assert admin_client.post(url, {"size": 5}).status_code == 403
+
+
+# --- when it does not work --------------------------------------------------------------------------------------------
+def test_a_fault_is_a_page_without_a_trace(sale: Sale, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("the reason")
+
+    monkeypatch.setattr("ico.board.current", fails)
+    response = Client(raise_request_exception=False, headers={"accept": "text/html"}).get("/")
+    assert response.status_code == 500
+    assert "Something went wrong on our side" in text_of(response)
+    assert "the reason" not in text_of(response)
+
+
+def test_without_the_database_the_page_says_to_try_again(
+    browser: Client, sale: Sale, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise OperationalError("connection refused at db.internal")
+
+    monkeypatch.setattr("ico.waitlist.join", away)
+    response = browser.post("/signup/", {"email": "ann@example.org"})
+    assert response.status_code == 503
+    assert response["Retry-After"]
+    assert "Not available just now" in text_of(response)
+    assert "db.internal" not in text_of(response)
+
+
+def test_a_closed_sale_offers_no_form_and_promises_no_turn(browser: Client, sale: Sale, now: datetime) -> None:
+    place = join(sale, "ann@example.org")
+    numbered(sale)
+    Sale.objects.update(opens_at=now - timedelta(days=2), closes_at=now - timedelta(days=1))
+    sales.forget()
+    assert "<form" not in text_of(browser.get("/"))
+    page = text_of(browser.get(f"/line/{place.ticket}/"))
+    assert 'data-when="over">' in page
+    assert 'data-when="waiting" hidden' in page
+    assert "<div data-moving hidden>" in page
+    assert "waiting.js" not in page

@@ -55,9 +55,10 @@ class Served:
 
     def kill(self, *words: str, index: int = 0) -> int:
         """SIGKILL one process; returns its id."""
-        victim = self.processes(*words)[index]
-        os.kill(victim.pid, signal.SIGKILL)
-        return victim.pid
+        victims = self.processes(*words)
+        assert victims, f"no process {words} to kill: {[p.cmdline()[:6] for p in self.processes()]}"
+        os.kill(victims[index].pid, signal.SIGKILL)
+        return victims[index].pid
 
 
 def _alive(process: psutil.Process) -> bool:
