@@ -17,10 +17,10 @@ from kombu.utils.json import dumps
 
 
 class Channel(filesystem.Channel):
-    def _put(self, queue: str, message: Any, **_: Any) -> None:
+    def _put(self, queue: str, payload: Any, **_: Any) -> None:  # type: ignore[override]  # as its parent has it
         draft = os.path.join(self.data_folder_out, f"draft-{uuid.uuid4()}")
         with open(draft, "wb") as file:
-            file.write(str_to_bytes(dumps(message)))
+            file.write(str_to_bytes(dumps(payload)))
         # The reader takes the first name: digits enough to sort by age until the machine has been up for 30 years.
         name = f"{time.monotonic_ns() // 1_000_000:012d}_{uuid.uuid4()}.{queue}.msg"
         os.rename(draft, os.path.join(self.data_folder_out, name))

@@ -27,6 +27,7 @@ def render(record: dict[str, Any]) -> str:
         "tone": "good" if record["verdict"]["exit_code"] == 0 else "bad",
         "outcome": record["verdict"]["outcome"].replace("_", " "),
         "books": record["books"],
+        "audited_at": _moment(record["books"].get("as_of")),
         "results": results,
         "started": datetime.fromtimestamp(results["started_at"], UTC) if results else None,
         "figures": _figures(results) if results else [],
@@ -42,6 +43,10 @@ def render(record: dict[str, Any]) -> str:
     }
     engine = Engine(dirs=[str(HERE)], autoescape=True)
     return engine.get_template("report.html").render(Context(context))
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
 
 
 def _figures(results: dict[str, Any]) -> list[dict[str, str]]:

@@ -31,6 +31,9 @@
   });
   const fromZero = (_, low, high) => [0, Math.max(1, (high ?? 0) * 1.08)];
 
+  // While nobody points into a plot, its legend names the curves and nothing else.
+  const quiet = (plot) => plot.root.classList.toggle("idle", !(plot.cursor.left >= 0));
+
   const draw = (id, columns, series, more = {}, where = seconds) => {
     const place = document.getElementById(id);
     const height = parseInt(getComputedStyle(place).getPropertyValue("--height"), 10);
@@ -44,6 +47,7 @@
       ],
       padding: [8, 14, 0, 0],
       cursor: { sync: { key: "run" }, y: false, points: { size: 7 } },
+      hooks: { ready: [quiet], setCursor: [quiet] },
       series: [{ label: "at", value: (_, v) => where(v) }, ...series],
       ...more,
     };

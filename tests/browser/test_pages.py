@@ -189,6 +189,8 @@ def test_when_the_sale_closes_those_in_line_are_told_without_a_reload(
         line = page.url
         stage.do("number")
         seen(page, "Your position")
+        page.wait_for_timeout(7000)
+        assert stage.do("invite") == 0
         seen(page, "The sale has closed")
         assert not page.get_by_text("What happens next").is_visible()
         in_order(page, line)

@@ -51,7 +51,7 @@ class Served:
     def processes(self, *words: str) -> list[psutil.Process]:
         """Those of the running processes whose command line has all these words, parents first."""
         ours = psutil.Process(self.process.pid).children(recursive=True)
-        return [process for process in ours if _alive(process) and all(w in process.cmdline() for w in words)]
+        return [process for process in ours if _alive(process) and set(words) <= set(_command(process))]
 
     def kill(self, *words: str, index: int = 0) -> int:
         """SIGKILL one process; returns its id."""
@@ -62,7 +62,17 @@ class Served:
 
 
 def _alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False  # it ended between the two questions
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email import message_from_bytes
 from pathlib import Path
 from urllib.request import urlopen
@@ -34,11 +36,19 @@ def board(served: Served) -> dict[str, int]:
         return json.load(response)  # type: ignore[no-any-return]
 
 
-def run(served: Served, scenario: str, folder: Path, *more: str) -> subprocess.Popen[str]:
+@contextmanager
+def run(served: Served, scenario: str, folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """A load run; when the block ends, so has the run."""
     command = [sys.executable, "manage.py", "loadtest", "run", scenario, "--host", served.url, "--users", str(USERS)]
     command += ["--duration", "8", "--time-scale", "0.03", "--run-dir", str(folder), "--no-audit", *more]
     pipe = subprocess.DEVNULL
-    return subprocess.Popen(command, cwd=ROOT, env=served.environment, stdout=pipe, stderr=pipe, text=True)
+    load = subprocess.Popen(command, cwd=ROOT, env=served.environment, stdout=pipe, stderr=pipe, text=True)
+    try:
+        yield load
+        load.wait(120)
+    finally:
+        load.kill()
+        load.wait()
 
 
 def kill_one_of_each(served: Served) -> None:
@@ -56,10 +66,9 @@ def audited_clean(served: Served, run_dir: Path) -> None:
 
 def test_killed_worker_and_web_process_lose_and_repeat_nothing(served: Served, tmp_path: Path) -> None:
     signups = tmp_path / "signup"
-    load = run(served, "signup", signups)
-    until(lambda: len(acknowledged(signups)) > USERS // 4, "the run is in the middle")
-    kill_one_of_each(served)
-    load.wait(120)
+    with run(served, "signup", signups):
+        until(lambda: len(acknowledged(signups)) > USERS // 4, "the run is in the middle")
+        kill_one_of_each(served)
     count = len(acknowledged(signups))
     assert count >= USERS * 0.9, "most people got through"
 
@@ -71,10 +80,9 @@ def test_killed_worker_and_web_process_lose_and_repeat_nothing(served: Served, t
     audited_clean(served, signups)
 
     joined = tmp_path / "purchase"
-    load = run(served, "purchase", joined, "--mailbox", str(served.data / "mail"), "--users", str(USERS // 2))
-    until(lambda: b"joined" in _states(served), "somebody has joined")
-    kill_one_of_each(served)
-    load.wait(120)
+    with run(served, "purchase", joined, "--mailbox", str(served.data / "mail"), "--users", str(USERS // 2)):
+        until(lambda: b"joined" in _states(served), "somebody has joined")
+        kill_one_of_each(served)
     audited_clean(served, signups)
 
 

@@ -2,7 +2,7 @@
 
 import { plot } from "./plots.js";
 import { poll } from "./polling.js";
-import { duration, timeOfDay, whole } from "./words.js";
+import { counted, duration, timeOfDay, whole, zone } from "./words.js";
 
 const KEPT = 2400; // two hours at one point every three seconds
 const HELD = new Set(["not_open", "interval", "nobody_waiting", "paused"]);
@@ -57,9 +57,9 @@ function figures({ line, caps, outbox, chains }) {
     credited: `${money(caps.credited)} ${caps.currency}`,
     outbox: whole(outbox.pending + outbox.claimed),
     parked: whole(outbox.parked),
-    overdue: `${whole(Math.round(outbox.overdue_seconds))} s`,
+    overdue: outbox.overdue_seconds < 1 ? "none overdue" : `oldest due ${whole(Math.round(outbox.overdue_seconds))} s ago`,
     load: chains.load === null ? "unknown" : chains.load.toFixed(2),
-    gate: age === null ? "no reading yet" : `gate ${chains.gate_closed ? "closed" : "open"}, read ${Math.round(age)} s ago${age > chains.load_max_age_seconds ? ": too old" : ""}`,
+    gate: age === null ? "no reading yet" : `invitations ${chains.gate_closed ? "held" : "may go out"}, read ${Math.round(age)} s ago${age > chains.load_max_age_seconds ? ": too old" : ""}`,
   };
 }
 
@@ -69,8 +69,9 @@ function verdict({ line, decisions }) {
   const silent = (Date.now() - Date.parse(newest.last_decided_at)) / 1000;
   if (silent > 60) return ["stopped", "The releaser is silent", `Its last decision is ${duration(silent)} old: ${newest.text}.`];
   const batch = decisions.find((decision) => decision.size);
-  const last = batch ? `Last batch: ${whole(batch.size)} people at ${timeOfDay(batch.decided_at)}.` : "Nobody was invited yet.";
+  const last = batch ? `Last batch: ${counted(batch.size, "person", "people")} at ${timeOfDay(batch.decided_at)}.` : "Nobody was invited yet.";
   if (newest.size || newest.reason === "interval") return ["going", "People are being invited", last];
+  if (newest.reason === "nobody_waiting") return ["going", batch ? "Everybody in line has been invited" : "Nobody is in line yet", last];
   const kind = HELD.has(newest.reason) ? "held" : "stopped";
   return [kind, `Nobody is being invited: ${newest.text}`, `${last} Since ${timeOfDay(newest.decided_at)}, ${whole(line.waiting)} waiting.`];
 }
@@ -100,7 +101,7 @@ function show(answer) {
   for (const [name, text] of Object.entries(figures(answer))) find(`[data-fill="${name}"]`).textContent = text;
   showVerdict(answer);
   showRows("decisions", answer.decisions, (row) => [
-    timeOfDay(row.decided_at), timeOfDay(row.last_decided_at), row.text, whole(row.size), whole(row.served_after), whole(row.repeats),
+    timeOfDay(row.decided_at), timeOfDay(row.last_decided_at), row.text, whole(row.size), whole(row.served_after), counted(row.repeats, "time"),
   ]);
   showRows("cursors", answer.chains.cursors, (row) => [
     row.chain, whole(row.height), whole(row.behind), whole(row.addresses), row.age_seconds === null ? "never" : `${Math.round(row.age_seconds)} s ago`,
@@ -113,6 +114,7 @@ function show(answer) {
   return true;
 }
 
+document.querySelector("[data-zone]").textContent = ` (${zone()})`;
 const refresh = Number(ops.dataset.refresh);
 poll({
   url: () => `${ops.dataset.url}${plots.line ? "" : "?history=1"}`,

@@ -1,7 +1,7 @@
 // The payment page: what has arrived, kept fresh without a reload.
 
 import { poll } from "./polling.js";
-import { grouped, timeOfDay } from "./words.js";
+import { clockTime, grouped } from "./words.js";
 
 const page = document.getElementById("payment");
 const find = (selector) => page.querySelector(selector);
@@ -19,13 +19,13 @@ function showState(state) {
   for (const part of status.querySelectorAll("[data-when]")) part.hidden = part.dataset.when !== state;
 }
 
-function showAllowance(allowance) {
+function showAllowance(allowance, at) {
   for (const place of page.querySelectorAll("[data-allowance]")) {
     place.textContent = grouped(allowance[place.dataset.allowance]);
   }
-  const filled = Number(allowance.remaining) <= 0;
-  for (const part of page.querySelectorAll("[data-while-open]")) part.hidden = filled;
-  find("[data-when-filled]").hidden = !filled;
+  const over = Date.parse(at) > Date.parse(page.dataset.payUntil);
+  const now = over ? "over" : Number(allowance.remaining) <= 0 ? "filled" : "open";
+  for (const part of page.querySelectorAll("[data-while]")) part.hidden = !part.dataset.while.split(" ").includes(now);
 }
 
 const depth = (deposit) => Math.min(deposit.confirmations, deposit.required);
@@ -46,10 +46,10 @@ function spoken(answer) {
 
 function show(answer) {
   if (answer.state !== page.dataset.state) showState(answer.state);
-  showAllowance(answer.allowance);
+  showAllowance(answer.allowance, answer.as_of);
   for (const deposit of answer.deposits) showDeposit(deposit, answer.allowance[deposit.chain]);
   find("[data-trouble]").hidden = true;
-  find("[data-pulse]").textContent = `As of ${timeOfDay(answer.as_of)}, kept up to date.`;
+  find("[data-pulse]").textContent = `As of ${clockTime(answer.as_of)}, kept up to date.`;
   announce(spoken(answer));
   return true; // paid is not the end: there may be a second payment, and a chain may reorganise
 }

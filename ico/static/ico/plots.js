@@ -4,6 +4,8 @@ import { timeOfDay } from "./words.js";
 
 const HEIGHT = 230;
 const WIDTH = 2;
+const COUNTED = new Set(["line", "batches", "outbox"]); // people and mails come whole
+const WHOLE_STEPS = [...Array(7).keys()].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const SHORTEST = 60; // seconds on the time axis, so that a fresh page is no microscope
@@ -27,6 +29,11 @@ const KINDS = {
   load: () => [curve("load", "--accent"), curve("hold above", "--bad", { dash: [6, 5] }), curve("go on below", "--quiet", { dash: [2, 4] })],
   outbox: () => [curve("to send", "--accent"), curve("parked", "--bad")],
 };
+
+/** While nobody points into a plot, its legend says the newest values. */
+function sayNewest(drawn) {
+  if (!(drawn.cursor.left >= 0)) drawn.setLegend({ idx: drawn.data[0].length - 1 }, false);
+}
 
 function timeRange(_, from, to) {
   const shown = Math.max(SHORTEST, to - from);
@@ -52,9 +59,10 @@ export function plot(name, place, columns) {
       series: [{ value: (_, at) => (at === null ? "–" : timeOfDay(at * 1000)) }, ...KINDS[name]()],
       axes: [
         axis({ space: 80, values: (_, ticks) => ticks.map((tick) => timeOfDay(tick * 1000)) }),
-        axis({ size: 56, values: (_, ticks) => ticks.map((tick) => compact.format(tick)) }),
+        axis({ size: 56, incrs: COUNTED.has(name) ? WHOLE_STEPS : undefined, values: (_, ticks) => ticks.map((tick) => compact.format(tick)) }),
       ],
       cursor: { drag: { x: true, y: false } },
+      hooks: { ready: [sayNewest], setCursor: [sayNewest], setData: [sayNewest] },
     },
     columns,
     place,

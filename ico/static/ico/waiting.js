@@ -1,7 +1,7 @@
 // The waiting page: position, people ahead and estimate, kept fresh without a reload.
 
 import { poll } from "./polling.js";
-import { duration, timeOfDay, whole } from "./words.js";
+import { clockTime, duration, whole } from "./words.js";
 
 const MOVING = ["placing", "waiting"];
 const HEADLINES = {
@@ -9,6 +9,7 @@ const HEADLINES = {
   joined: "You are taking part.",
   expired: "Your invitation has ended.",
   left: "You have left the line.",
+  over: "The sale has closed.",
 };
 
 const line = document.getElementById("line");
@@ -16,6 +17,7 @@ const find = (selector) => line.querySelector(selector);
 const title = document.title;
 let state = line.dataset.state;
 let announced = null;
+const closes = Date.parse(line.dataset.closes);
 
 function announce(text) {
   if (text !== announced) find("[data-announce]").textContent = announced = text;
@@ -32,14 +34,15 @@ function fill(place) {
 }
 
 function show(place) {
-  if (place.state !== state) {
-    for (const section of line.querySelectorAll("[data-when]")) section.hidden = section.dataset.when !== place.state;
-    state = line.dataset.state = place.state;
+  const now = MOVING.includes(place.state) && Date.parse(place.as_of) >= closes ? "over" : place.state;
+  if (now !== state) {
+    for (const section of line.querySelectorAll("[data-when]")) section.hidden = section.dataset.when !== now;
+    state = line.dataset.state = now;
   }
   const moving = MOVING.includes(state);
   find("[data-moving]").hidden = !moving;
   find("[data-trouble]").hidden = true;
-  find("[data-pulse]").textContent = `As of ${timeOfDay(place.as_of)}, kept up to date.`;
+  find("[data-pulse]").textContent = `As of ${clockTime(place.as_of)}, kept up to date.`;
   if (state === "waiting") {
     fill(place);
     announce(`Your position is ${whole(place.position)}.`);
