@@ -6,7 +6,7 @@ one short lock (the sale's row).
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 
@@ -177,20 +177,13 @@ def _visible(state: str, kind: Kind) -> str:
 
 
 def _unnumbered(ticket: Ticket, line: board.Board) -> Position:
-    state = "placing" if _state_of(ticket) == Entrant.State.WAITING else "left"
-    return Position(
-        state=state,
-        number=None,
-        position=None,
-        ahead=None,
-        waiting=line.waiting,
-        estimated_wait_seconds=None,
-        poll_after_seconds=board.PLACING_POLL_SECONDS if state == "placing" else line.poll_after(None),
-        as_of=line.as_of,
-    )
+    if _state_of(ticket) != Entrant.State.WAITING:
+        return _outside(Entrant.State.LEFT, None, line)
+    return replace(_outside("placing", None, line), poll_after_seconds=board.PLACING_POLL_SECONDS)
 
 
-def _outside(state: str, number: int, line: board.Board) -> Position:
+def _outside(state: str, number: int | None, line: board.Board) -> Position:
+    """The answer for somebody who has no position: not yet, or not any more."""
     return Position(
         state=state,
         number=number,
