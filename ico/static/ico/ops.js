@@ -59,7 +59,7 @@ function figures({ line, caps, outbox, chains }) {
     parked: whole(outbox.parked),
     overdue: outbox.overdue_seconds < 1 ? "none overdue" : `oldest due ${whole(Math.round(outbox.overdue_seconds))} s ago`,
     load: chains.load === null ? "unknown" : chains.load.toFixed(2),
-    gate: age === null ? "no reading yet" : `invitations ${chains.gate_closed ? "held" : "may go out"}, read ${Math.round(age)} s ago${age > chains.load_max_age_seconds ? ": too old" : ""}`,
+    gate: age === null ? "no reading yet" : `invitations ${chains.gate_closed ? "held" : "may go out"}, read ${Math.round(age)}\u00a0s ago${age > chains.load_max_age_seconds ? ": too old" : ""}`,
   };
 }
 
