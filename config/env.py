@@ -6,6 +6,7 @@ example. A missing one takes its default. What a value must be *together with ot
 """
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -73,5 +74,20 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     return raw
 
 
+def addresses(name: str) -> list[str]:
+    """IP addresses, in their usual spelling."""
+    found = names(name, [])
+    try:
+        return [str(ip_address(address)) for address in found]
+    except ValueError:
+        raise BadEnvironment(name, "a list of IP addresses with commas", "10.0.0.1,10.0.0.2") from None
+
+
 def folder(name: str, default: Path) -> Path:
-    return Path(os.environ.get(name) or default).expanduser().resolve()
+    """A folder, made if it is not there."""
+    path = Path(os.environ.get(name) or default).expanduser().resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadEnvironment(name, f"a folder that can be made and written to ({error.strerror})", "var/data") from None
+    return path

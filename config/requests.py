@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 
+from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -32,6 +33,21 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response
+
+
+class BodyLimitMiddleware:
+    """Refuses a body that is larger than any honest one before a byte of it is read, uploaded files included, and one
+    whose length is not said: a WSGI application could only take it for empty."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+            return explain(request, 411)
+        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            return explain(request, 413)
+        return self.get_response(request)
 
 
 def problem(status: int, detail: str, **members: object) -> HttpResponse:
@@ -75,7 +91,8 @@ class ProblemMiddleware:
             response["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return response
         if isinstance(exception, (Http404, PermissionDenied, BadRequest, SuspiciousOperation)):
-            return explain(request, _STATUS_OF[_kind(exception)], str(exception) if exception.args else "")
+            told = isinstance(exception, (Http404, PermissionDenied)) and exception.args
+            return explain(request, _STATUS_OF[_kind(exception)], str(exception) if told else "")
         return None
 
 
@@ -90,6 +107,7 @@ _DETAILS = {
     403: "This form was sent from another site, so it was not taken.",
     404: "There is nothing at this address.",
     405: "This address does not take requests of this kind.",
+    411: "Please send the length of the request's body (Content-Length).",
     413: "The request is larger than anything this application expects.",
     429: "That was too often. Please wait a moment.",
     500: "Something went wrong here. It has been noted.",
@@ -112,7 +130,7 @@ def _is_bare(response: HttpResponse, request: HttpRequest) -> bool:
 
 def explain(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
     """The error as a problem document or as a real page, by what the client wants."""
-    detail = detail or _DETAILS.get(status, HTTPStatus(status).description)
+    detail = detail or _DETAILS.get(status) or HTTPStatus(status).phrase
     if wants_json(request):
         return problem(status, detail)
     context = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}

@@ -1,6 +1,7 @@
 """The whole application on one machine without any server installed: web, worker, beat and the simulated chain, kept
 running by supervisor in one data folder."""
 
+import fcntl
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import NoReturn
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -86,10 +88,29 @@ def prepare() -> str | None:
 @contextmanager
 def running(*, host: str, port: int) -> Iterator[Running]:
     """Start everything, wait until it answers, and stop everything again. Raises `CannotServe`."""
-    _must_be_free(host, port)
+    must_be_free(host, port)
     url = f"http://{host}:{port}"
     logs = Path(settings.DATA_DIR) / "logs"
     logs.mkdir(exist_ok=True)
+    with _alone(), _supervised(host, port, url, logs) as supervisor:
+        yield Running(url=url, supervisor=supervisor, logs=logs)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two applications in one data folder would both mine, number and send. The lock ends with the process."""
+    with open(Path(settings.DATA_DIR) / "serve.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CannotServe(
+                f"it is running in {settings.DATA_DIR} already; stop that, or name another folder"
+            ) from None
+        yield
+
+
+@contextmanager
+def _supervised(host: str, port: int, url: str, logs: Path) -> Iterator["subprocess.Popen[bytes]"]:
     for folder in ("messages", "control"):
         (Path(settings.QUEUE_DIR) / folder).mkdir(parents=True, exist_ok=True)
     environment = {
@@ -110,7 +131,7 @@ def running(*, host: str, port: int) -> Iterator[Running]:
         )
     try:
         _wait_until_it_answers(supervisor, host, port, logs)
-        yield Running(url=url, supervisor=supervisor, logs=logs)
+        yield supervisor
     finally:
         _stop(supervisor)
 
@@ -141,7 +162,10 @@ def _configuration(logs: Path) -> Path:
     return path
 
 
-def _must_be_free(host: str, port: int) -> None:
+def must_be_free(host: str, port: int) -> None:
+    """Raises `CannotServe` when nobody can listen there."""
+    if not 0 < port < 65_536:
+        raise CannotServe(f"{port} is not a port; name one from 1 to 65535 with --port")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -172,7 +196,20 @@ def _answers(host: str, port: int) -> bool:
         connection.close()
 
 
+def stop_in_order() -> None:
+    """Let this process end like at Ctrl-C when it is told to end, or when its terminal is closed."""
+
+    def interrupt(signum: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for told in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(told, interrupt)
+
+
 def _stop(supervisor: subprocess.Popen[bytes]) -> None:
+    """Stop everything; whoever is impatient now would leave processes behind, so they have to wait."""
+    for told in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(told, signal.SIG_IGN)
     if supervisor.poll() is None:
         supervisor.send_signal(signal.SIGTERM)
         try:

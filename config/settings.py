@@ -14,14 +14,15 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- the host -------------------------------------------------------------------------------------------------------
 DATA_DIR = env.folder("STAMPEDE_DATA", BASE_DIR / "var" / "data")
-DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 SECRET_KEY = secret_key(DATA_DIR)
 DEBUG = False
 ALLOWED_HOSTS = env.names("STAMPEDE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 PUBLIC_URL = env.text("STAMPEDE_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
 # Who may say `X-Forwarded-For`: the addresses of our own proxies. Empty: nobody is believed.
-TRUSTED_PROXIES = env.names("STAMPEDE_TRUSTED_PROXIES", [])
+TRUSTED_PROXIES = env.addresses("STAMPEDE_TRUSTED_PROXIES")
+WEB_WORKERS = env.integer("STAMPEDE_WEB_WORKERS", 2, minimum=1)  # one per core
+WEB_THREADS = env.integer("STAMPEDE_WEB_THREADS", 8, minimum=1)
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 
@@ -68,16 +69,19 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.requests.RequestIdMiddleware",
     "config.requests.ProblemMiddleware",
+    "config.requests.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "config.operators.OperatorsMiddleware",
 ]
+# Sessions, logins and messages exist below these addresses only; the admin looks for their middlewares by name.
+SESSION_PATHS = ("/admin/", "/ops/")
+SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
+CSRF_FAILURE_VIEW = "config.urls.csrf_failure"
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 TEMPLATES = [
@@ -211,5 +215,9 @@ LOGGING = {
         "handlers": ["console"],
         "level": env.choice("STAMPEDE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     },
-    "loggers": {"django.request": {"level": "ERROR"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        # A wrong Host header is the sender's business; answering it with a traceback fills the disk.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

@@ -18,6 +18,10 @@ def handler400(request: HttpRequest, exception: Exception) -> HttpResponse:
     return explain(request, 400)
 
 
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    return explain(request, 403)
+
+
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
     return explain(request, 403, str(exception))
 

@@ -10,13 +10,14 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from config.requests import problem, wants_json
 from ico import board, deposits, invitations, sales, throttle, waitlist
 from ico.emails import InvalidEmail
+from ico.forms import BadField, single
 from ico.openapi import DOCUMENT
-from ico.requests import client_address, same_origin
+from ico.requests import client_address, read_only, same_origin
 from ico.tickets import UnknownTicket
 
 __all__ = ["board_api", "openapi", "payment", "position", "signup", "wants_json"]
@@ -68,33 +69,50 @@ def signup(request: HttpRequest) -> HttpResponse:
         return response
     try:
         email = _email_of(request)
+    except BadField as error:
+        return invalid({"email": str(error)})
     except ValueError as error:
         return problem(400, str(error))
     if not isinstance(email, str):
-        return _invalid_email("The field email is missing or is not text.")
+        return invalid({"email": "The field email is missing or is not text."})
     try:
         place = waitlist.join(email=email, client_address=client_address(request), now=timezone.now())
     except InvalidEmail as error:
-        return _invalid_email(str(error))
+        return invalid({"email": str(error)})
     url = reverse("ico:position_api", args=[place.ticket])
     return JsonResponse({"ticket": place.ticket, "number": place.number, "position_url": url}, status=202)
 
 
-def _invalid_email(message: str) -> HttpResponse:
-    return problem(422, message, field="email", errors={"email": message})
+def invalid(errors: dict[str, str]) -> HttpResponse:
+    """422 with each field's fault; `field` is the first of them."""
+    field, message = next(iter(errors.items()))
+    return problem(422, message, field=field, errors=errors)
+
+
+def step_due(due: str) -> HttpResponse:
+    """409 for a step that is not the one that is due."""
+    return problem(409, f"The step that is due is {due}.", due=due)
 
 
 def _email_of(request: HttpRequest) -> object:
     """The email of a form or of a JSON body. Raises `ValueError` for a body that is neither."""
     if request.content_type != "application/json":
-        return request.POST.get("email")
+        return single(request.POST, "email", missing="The field email is missing.")
     try:
-        body: Any = json.loads(request.body)
+        body: Any = json.loads(request.body, object_pairs_hook=_without_repetition)
+    except BadField:
+        raise
     except (ValueError, RecursionError):
         raise ValueError("The body is not JSON.") from None
     if not isinstance(body, dict):
         raise ValueError('The body must be a JSON object like {"email": "you@example.org"}.')
     return body.get("email")
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise BadField("A field was sent more than once. Please send each once.")
+    return dict(pairs)
 
 
 @require_http_methods(["GET", "HEAD", "DELETE"])
@@ -109,7 +127,7 @@ def position(request: HttpRequest, ticket: str) -> HttpResponse:
     return JsonResponse({**asdict(standing), "as_of": standing.as_of.isoformat()})
 
 
-@require_GET
+@read_only
 @_endpoint
 def board_api(request: HttpRequest) -> HttpResponse:
     """The serving board: the same bytes for everybody."""
@@ -118,7 +136,7 @@ def board_api(request: HttpRequest) -> HttpResponse:
     return response
 
 
-@require_GET
+@read_only
 @_endpoint
 def payment(request: HttpRequest, token: str) -> HttpResponse:
     """How far the participant's payment is; 409 while a step before it is due."""
@@ -126,11 +144,11 @@ def payment(request: HttpRequest, token: str) -> HttpResponse:
     invitation = invitations.find(token, now=now)
     due = invitations.due_step(invitation)
     if due != "payment":
-        return problem(409, f"The step that is due is {due}.", due=due)
+        return step_due(due)
     return JsonResponse(deposits.status(invitation, now=now).as_json())
 
 
-@require_GET
+@read_only
 def openapi(request: HttpRequest) -> HttpResponse:
     """The OpenAPI document of these endpoints."""
     response = JsonResponse(DOCUMENT)

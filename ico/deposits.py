@@ -92,6 +92,18 @@ def read_load(*, client: ChainClient, now: datetime) -> None:
     )
 
 
+def agreed_height(chain: str) -> int:
+    """Up to where the node's chain is still the one that was followed; below the cursor while a reorg has not been
+    followed yet, -1 if nothing was followed."""
+    client = client_for(chain)
+    followed = FollowedBlock.objects.filter(chain=chain).order_by("-height").values_list("height", "block_hash")
+    for height, block_hash in followed.iterator():
+        block = client.block_at(height)
+        if block is not None and block.hash == block_hash:
+            return height
+    return -1
+
+
 def on_chain(*, chain: str, last: int) -> dict[tuple[str, int], arrivals.OnChain]:
     """Every transfer to us on the node's chain up to a height, by (txid, position): what an audit compares with."""
     return arrivals.on_chain(chain=chain, client=client_for(chain), last=last)

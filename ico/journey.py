@@ -9,15 +9,15 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST
 
-from config.requests import explain
-from ico import deposits, invitations, qr
+from config.requests import explain, wants_json
+from ico import api, deposits, invitations, qr
 from ico import terms as terms_of_sale
 from ico.forms import BadField, shown_again, single
 from ico.models import Chain, Invitation
 from ico.pages import SeeOther, page, private
-from ico.requests import client_address, same_origin
+from ico.requests import client_address, read_only, same_origin
 from ico.wallets import InvalidWallets
 
 _WALLET_FIELDS = (
@@ -41,7 +41,7 @@ def _invited(view: Invited) -> Callable[[HttpRequest, str], HttpResponse]:
         except invitations.InvitationEnded as ended:
             response = page("ended.html", sale=ended.invitation.sale, invitation=ended.invitation, status=410)
         except invitations.StepOutOfOrder as error:
-            response = _to_step(token, error.due)
+            response = api.step_due(error.due) if wants_json(request) else _to_step(token, error.due)
         except terms_of_sale.NoTerms:
             response = explain(request, 503, "The terms of this sale are not published yet. Please try again later.")
         return private(response)
@@ -59,7 +59,7 @@ def _must_be_due(invitation: Invitation, step: invitations.Step) -> None:
         raise invitations.StepOutOfOrder(due)
 
 
-@require_safe
+@read_only
 @_invited
 def terms(request: HttpRequest, token: str, invitation: Invitation, now: datetime) -> HttpResponse:
     _must_be_due(invitation, "terms")
@@ -81,6 +81,8 @@ def accept(request: HttpRequest, token: str, invitation: Invitation, now: dateti
         if accepted != "on":
             raise BadField("Please tick the box to accept the terms.")
     except BadField as error:
+        if wants_json(request):
+            return api.invalid({"accept": str(error)})
         return _terms(token, invitation, status=422, error=str(error))
     if request.POST.get("version", terms_of_sale.current().version) != terms_of_sale.current().version:
         return _terms(token, invitation, status=409, changed=True)
@@ -107,6 +109,8 @@ def wallet(request: HttpRequest, token: str, invitation: Invitation, now: dateti
             return _to_step(token, "payment")
         except InvalidWallets as error:
             errors = error.errors
+    if wants_json(request):
+        return api.invalid(errors)
     values = {name: shown_again(request.POST, name) for name, _, _ in _WALLET_FIELDS}
     return _wallet(token, invitation, status=422, values=values, errors=errors)
 
@@ -129,7 +133,7 @@ def _wallet(
     return page("wallet.html", sale=invitation.sale, status=status, **context)
 
 
-@require_safe
+@read_only
 @_invited
 def payment(request: HttpRequest, token: str, invitation: Invitation, now: datetime) -> HttpResponse:
     _must_be_due(invitation, "payment")

@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
@@ -47,6 +48,11 @@ def same_origin(view: View[P]) -> View[P]:
         return view(request, *args, **kwargs)
 
     return cast("View[P]", csrf_exempt(guarded))  # `wraps` hides that the shape is the same
+
+
+def read_only(view: View[P]) -> View[P]:
+    """GET and HEAD, and 405 for all else: CSRF protection would answer 403 first, about a cookie that we do not use."""
+    return csrf_exempt(require_safe(view))
 
 
 def _is_foreign(request: HttpRequest) -> bool:

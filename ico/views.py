@@ -9,14 +9,14 @@ from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_POST
 
 from config.requests import explain
 from ico import api, board, invitations, sales, throttle, tickets, waitlist
 from ico.emails import InvalidEmail
 from ico.forms import BadField, shown_again, single
 from ico.pages import SeeOther, page, private
-from ico.requests import client_address, same_origin
+from ico.requests import client_address, read_only, same_origin
 
 LANDING_MAX_AGE = 5
 NO_SALE_RETRY_SECONDS = 30
@@ -35,7 +35,7 @@ def _with_sale(view: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Htt
     return found
 
 
-@require_safe
+@read_only
 @_with_sale
 def landing(request: HttpRequest) -> HttpResponse:
     response = _landing()
@@ -75,7 +75,7 @@ def _too_often(request: HttpRequest, wait: int) -> HttpResponse:
     return response
 
 
-@require_safe
+@read_only
 def line(request: HttpRequest, ticket: str) -> HttpResponse:
     try:
         place = waitlist.look_up(ticket, now=timezone.now())

@@ -100,7 +100,7 @@ def look_up(text: str, *, now: datetime) -> Position:
     ticket = tickets.read(text)
     number = _number_of(ticket.entrant_id)
     line = board.current(ticket.sale_id)
-    if number is None:
+    if number is None or number > line.last_number:  # given, and not on the board for another moment
         return _unnumbered(ticket, line)
     if number <= line.served:
         return _outside(_visible(_state_of(ticket), ticket.kind), number, line)

@@ -64,7 +64,7 @@ def _cleaned(text: str, name: str) -> str:
     if not address:
         raise InvalidAddress(f"Enter your {name} address.")
     if not address.isascii() or len(address) > LONGEST:
-        raise InvalidAddress(f"This is not a {name} address.")
+        raise InvalidAddress(f"This is not {'an' if name == 'Ethereum' else 'a'} {name} address.")
     return address
 
 

@@ -6,6 +6,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
@@ -14,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from ico import board, invitations, waitlist
 from ico.models import Entrant, Sale
 from tests.ico.conftest import invite_all, join, numbered
-from tests.ico.test_invitations import accept, enter
+from tests.ico.test_invitations import BTC, ETH, accept, enter
 
 pytestmark = pytest.mark.django_db
 
@@ -96,6 +97,26 @@ class TestSignup:
             "/signup/", body, content_type="application/json", headers={"Accept": "application/json"}
         )
         is_problem(response, 400)
+
+    def test_a_field_sent_twice_is_refused(self, client: Client, sale: Sale) -> None:
+        headers = {"Accept": "application/json"}
+        form = "email=a%40example.org&email=b%40example.org"
+        kind = "application/x-www-form-urlencoded"
+        assert is_problem(client.post("/signup/", form, content_type=kind, headers=headers), 422)["field"] == "email"
+        body = b'{"email": "a@example.org", "email": "b@example.org"}'
+        is_problem(client.post("/signup/", body, content_type="application/json", headers=headers), 422)
+        assert not Entrant.objects.exists()
+
+    def test_an_uploaded_file_is_refused_by_its_length(self, client: Client, sale: Sale) -> None:
+        upload = SimpleUploadedFile("big.bin", b"x" * 70_000)
+        response = client.post(
+            "/signup/", {"email": "a@example.org", "file": upload}, headers={"Accept": "application/json"}
+        )
+        is_problem(response, 413)
+
+    def test_a_body_without_a_length_is_refused_and_not_taken_for_empty(self, client: Client, sale: Sale) -> None:
+        request = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked", "HTTP_ACCEPT": "application/json"}
+        is_problem(client.generic("POST", "/signup/", b"", content_type="application/json", **request), 411)
 
     def test_a_huge_body_is_refused(self, client: Client, sale: Sale) -> None:
         is_problem(sign_up(client, "a" * 70_000 + "@example.org"), 413)
@@ -262,6 +283,70 @@ class TestPosition:
 
         with connection.execute_wrapper(away):  # type: ignore[arg-type]
             assert client.get(f"/api/position/{place.ticket}").json()["position"] == 1
+
+    def test_a_number_that_is_not_on_the_board_yet_has_no_position(
+        self, client: Client, sale: Sale, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The moment between giving a number and publishing the board, held."""
+        stays, leaves = join(sale, "ada@example.org"), join(sale, "bob@example.org")
+        client.delete(f"/api/position/{leaves.ticket}")
+        with monkeypatch.context() as held:
+            held.setattr(board, "publish", lambda sale_id: None)
+            numbered(sale)
+            assert client.get(f"/api/position/{stays.ticket}").json()["state"] == "placing"
+            assert client.get(f"/api/position/{leaves.ticket}").json()["state"] == "left"
+        board.publish(sale.pk)
+        assert client.get(f"/api/position/{stays.ticket}").json()["position"] == 1
+        assert client.get(f"/api/position/{leaves.ticket}").json()["state"] == "left"
+
+
+class TestJourneyOfAJsonClient:
+    def test_steps_out_of_order_are_409_and_bad_fields_are_named(
+        self, client: Client, sale: Sale, now: datetime
+    ) -> None:
+        join(sale, "ada@example.org")
+        (invitation,) = invite_all(sale, now)
+        start = f"/i/{invitations.token_of(invitation.nonce)}/"
+        json_please = {"Accept": "application/json"}
+
+        def post(step: str, **fields: str) -> HttpResponse:
+            return client.post(start + step, fields, headers=json_please)
+
+        wallets = {"btc_address": BTC, "eth_address": ETH}
+        assert is_problem(post("wallet/", **wallets), 409)["due"] == "terms"
+        assert is_problem(client.get(start + "payment/", headers=json_please), 409)["due"] == "terms"
+        assert is_problem(post("terms/"), 422)["field"] == "accept"
+        assert post("terms/", accept="on").status_code == 303
+        assert is_problem(post("terms/", accept="on"), 409)["due"] == "wallet"
+        refused = is_problem(post("wallet/", **{**wallets, "eth_address": "0x0"}), 422)
+        assert set(refused["errors"]) == {"eth_address"}  # type: ignore[call-overload]
+        assert post("wallet/", **wallets).status_code == 303
+        assert is_problem(post("wallet/", **wallets), 409)["due"] == "payment"
+
+
+class TestCookies:
+    @pytest.mark.parametrize("path", ["/", "/api/board", "/healthz", "/api/openapi.json"])
+    def test_a_public_answer_does_not_look_at_one(self, client: Client, sale: Sale, path: str) -> None:
+        client.cookies["sessionid"] = "x"
+        client.cookies["messages"] = "x"
+        response = client.get(path)
+        assert response.status_code == 200
+        assert not response.cookies
+        assert "Cookie" not in response.get("Vary", "")
+
+    @pytest.mark.parametrize("method", ["post", "put", "delete", "patch"])
+    @pytest.mark.parametrize("path", ["/", "/healthz", "/api/board", "/line/x/", "/i/x/", "/i/x/payment/"])
+    def test_a_public_page_takes_reading_only(self, client: Client, sale: Sale, method: str, path: str) -> None:
+        response = getattr(client, method)(path)
+        assert response.status_code == 405
+        assert "GET" in response["Allow"]
+        assert response["Cache-Control"]
+
+    def test_the_operators_still_log_in(self, client: Client, sale: Sale, admin_user: object) -> None:
+        assert client.get("/ops/").status_code == 302
+        client.force_login(admin_user)  # type: ignore[arg-type]
+        assert client.get("/ops/").status_code == 200
+        assert client.get("/admin/").status_code == 200
 
 
 class TestBoard:

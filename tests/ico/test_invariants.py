@@ -181,6 +181,16 @@ def test_the_database_itself_refuses_to_break_the_caps(books: Sale) -> None:
             breach()
 
 
+def test_a_reorg_that_is_not_followed_yet_is_no_breach(books: Sale, now: datetime) -> None:
+    """Deeper than any credit, so that the credited deposit is on the node's chain no more."""
+    chain = simulated("BTC")
+    chain.reorg(7)
+    assert broken(now) == set()
+    deposits.follow(chain="BTC", client=chain, now=now)
+    assert Deposit.objects.get().review in ("reorg", "")
+    assert broken(now) == set()
+
+
 class TestTheCommand:
     def test_clean_books_exit_0_and_print_json(self, books: Sale) -> None:
         out = StringIO()

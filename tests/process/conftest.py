@@ -51,7 +51,7 @@ class Served:
     def processes(self, *words: str) -> list[psutil.Process]:
         """Those of the running processes whose command line has all these words, parents first."""
         ours = psutil.Process(self.process.pid).children(recursive=True)
-        return [process for process in ours if _alive(process) and set(words) <= set(_command(process))]
+        return [process for process in ours if alive(process) and set(words) <= set(_command(process))]
 
     def kill(self, *words: str, index: int = 0) -> int:
         """SIGKILL one process; returns its id."""
@@ -61,7 +61,7 @@ class Served:
         return victims[index].pid
 
 
-def _alive(process: psutil.Process) -> bool:
+def alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -93,4 +93,4 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         process.terminate()
         process.wait(60)
         log.close()
-        assert [one for one in left if _alive(one)] == [], "serve left processes behind"
+        assert [one for one in left if alive(one)] == [], "serve left processes behind"

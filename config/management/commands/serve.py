@@ -1,9 +1,8 @@
 """`manage.py serve`: the whole application on this machine, until Ctrl-C."""
 
-import signal
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
@@ -20,11 +19,12 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000)
 
     def handle(self, *, host: str, port: int, **options: Any) -> None:
-        self.stdout.write(f"Preparing {settings.DATA_DIR} …")
-        password = serving.prepare()
-        call_command("seed_sale", batch_size=50, batch_interval=5, stdout=self.stdout)
-        signal.signal(signal.SIGTERM, _stop)
+        serving.stop_in_order()
         try:
+            serving.must_be_free(host, port)
+            self.stdout.write(f"Preparing {settings.DATA_DIR} …")
+            password = serving.prepare()
+            call_command("seed_sale", batch_size=50, batch_interval=5, total_cap=10_000_000, stdout=self.stdout)
             with serving.running(host=host, port=port) as application:
                 self._say(application, password)
                 application.supervisor.wait()
@@ -50,7 +50,3 @@ class Command(BaseCommand):
         for name, value in rows:
             self.stdout.write(f"  {name:<10} {value}")
         self.stdout.flush()
-
-
-def _stop(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt

@@ -5,7 +5,6 @@ pays; then the books are audited. Exit code: the worst of the two runs.
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +12,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
@@ -23,7 +22,7 @@ from config import serving
 
 # A visitor polls every 30 s; at this scale every 1.5 s, and ten polls take a quarter of a minute.
 TIME_SCALE = 0.05
-ARRIVAL_SECONDS = 12
+ARRIVAL_SECONDS = 18
 WAIT_FOR_MAIL_SECONDS = 90
 
 
@@ -40,14 +39,13 @@ class Command(BaseCommand):
     def handle(self, *, users: int, port: int | None, **options: Any) -> None:
         if users < 1:
             raise CommandError("--users must be at least 1")
-        signal.signal(signal.SIGTERM, _stop)
+        serving.stop_in_order()
         began = time.monotonic()
-        self._say(f"Preparing {settings.DATA_DIR} …")
-        serving.prepare()
-        call_command(
-            "seed_sale", batch_size=max(1, users // 6), batch_interval=1, total_cap=2_000 * users, stdout=self.stdout
-        )
         try:
+            self._say(f"Preparing {settings.DATA_DIR} …")
+            serving.prepare()
+            rules = {"batch_size": max(1, users // 6), "batch_interval": 1, "total_cap": 2_000 * users}
+            call_command("seed_sale", stdout=self.stdout, **rules)
             with serving.running(host="127.0.0.1", port=port or serving.free_port()) as application:
                 self._say(f"The sale is running at {application.url}")
                 codes = self._stampede(application.url, users, options)
@@ -109,7 +107,3 @@ def _manage(command: str) -> list[str]:
 
 def _environment() -> dict[str, str]:
     return {**serving.DEMO_PACE, **os.environ, "STAMPEDE_DATA": str(settings.DATA_DIR)}
-
-
-def _stop(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
