@@ -159,7 +159,7 @@ class Release(models.Model):
         indexes = [models.Index(fields=["sale", "-decided_at"], name="release_newest")]
 
     def __str__(self) -> str:
-        return f"{self.decided_at:%Y-%m-%d %H:%M:%S} {self.reason} {self.size}"
+        return f"{self.decided_at:%Y-%m-%d %H:%M:%S}: {self.get_reason_display()}, {self.size} invited"
 
 
 class Invitation(models.Model):
@@ -231,6 +231,7 @@ class OutboxMessage(models.Model):
     sent_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
+        verbose_name = "mail"
         indexes = [models.Index(fields=["state", "due_at"], name="outbox_due")]
 
     def __str__(self) -> str:
@@ -258,6 +259,9 @@ class ChainCursor(models.Model):
     tip_height = models.BigIntegerField(default=-1)
     followed_at = models.DateTimeField(null=True)
     next_index = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = "followed chain"
 
     def __str__(self) -> str:
         return f"{self.chain} at {self.height}"
