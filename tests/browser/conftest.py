@@ -10,7 +10,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+
+from tests import deadline
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -42,13 +43,7 @@ addEventListener("securitypolicyviolation",
 
 
 def until(true: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        answer = true()
-        if answer:
-            return answer
-        time.sleep(0.05)
-    raise AssertionError(f"not within {PATIENCE} s: {what}")
+    return deadline.until(true, what, seconds=PATIENCE)
 
 
 @dataclass

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,20 +14,9 @@ import psutil
 import pytest
 
 from config.serving import free_port
+from tests.deadline import until
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_SECONDS = 90
-
-
-def until(condition: Callable[[], object], what: str) -> object:
-    """Poll until `condition` gives something true; fail with `what` when the deadline has passed."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    pytest.fail(f"not within {DEADLINE_SECONDS} s: {what}")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.process.conftest import ROOT, Served, until
+from tests.deadline import until
+from tests.process.conftest import ROOT, Served
 
 pytestmark = pytest.mark.process
 USERS = 120

@@ -11,7 +11,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.process.conftest import Served, until
+from tests.deadline import until
+from tests.process.conftest import Served
 
 pytestmark = pytest.mark.process
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.process.conftest import ROOT, Served, alive, until
+from tests.deadline import until
+from tests.process.conftest import ROOT, Served, alive
 
 pytestmark = pytest.mark.process
 

@@ -10,7 +10,8 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.process.conftest import Served, until
+from tests.deadline import until
+from tests.process.conftest import Served
 
 pytestmark = pytest.mark.process
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from ico import nodes
 from ico.chains.simulated import SimulatedChain
+from tests.deadline import until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -77,19 +77,12 @@ def test_it_mines_at_its_pace_and_ends_cleanly_on_sigterm(tmp_path) -> None:
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as miner:
         try:
-            wait_until(lambda: (tmp_path / "chain-eth.sqlite3").exists())
+            until(lambda: (tmp_path / "chain-eth.sqlite3").exists(), "the miner has begun")
             chain = SimulatedChain(tmp_path / "chain-eth.sqlite3", chain="ETH")
-            wait_until(lambda: chain.tip().height >= 5)
+            until(lambda: chain.tip().height >= 5, "five blocks")
         finally:
             miner.send_signal(signal.SIGTERM)
         told, _ = miner.communicate(timeout=30)
     assert miner.returncode == 0
     assert told.endswith("stopped mining\n")
     assert "Traceback" not in told
-
-
-def wait_until(condition, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
