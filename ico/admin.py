@@ -5,6 +5,7 @@ Lists of large tables show no total and join what they print, so that a page cos
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from django import forms
 from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.db import models
@@ -34,9 +35,11 @@ from ico.templatetags.words import money
 
 if TYPE_CHECKING:  # generic for the type checker only
     AnyAdmin = admin.ModelAdmin[Any]
+    AnySaleForm = forms.ModelForm[Sale]
     Pages = Paginator[Any]
 else:
     AnyAdmin = admin.ModelAdmin
+    AnySaleForm = forms.ModelForm
     Pages = Paginator
 
 admin.site.site_header = "Stampede"
@@ -73,8 +76,18 @@ class RecordAdmin(AnyAdmin):
         return False
 
 
+class SaleForm(AnySaleForm):
+    def clean_total_cap_cents(self) -> int:
+        cap = int(self.cleaned_data["total_cap_cents"])
+        if self.instance.pk and cap < self.instance.reserved_cents:
+            least = money(self.instance.reserved_cents, self.instance.currency)
+            raise forms.ValidationError(f"{least} are promised or paid already; the total cap cannot be lower.")
+        return cap
+
+
 @admin.register(Sale)
 class SaleAdmin(AnyAdmin):
+    form = SaleForm
     list_display = ("name", "opens_at", "closes_at", "paused", "served", "last_number", "reserved", "total_cap")
     actions = ("pause", "resume")
     readonly_fields = ("served", "last_number", "reserved", "total_cap", "personal_cap", "gate_closed")
@@ -101,6 +114,14 @@ class SaleAdmin(AnyAdmin):
         ),
     )
 
+    def save_model(self, request: HttpRequest, obj: Sale, form: Any, change: bool) -> None:
+        """Only what the operator changed: the counters of the form's object are as old as the form."""
+        if change:
+            sales.change(sale_id=obj.pk, **{name: form.cleaned_data[name] for name in form.changed_data})
+        else:
+            super().save_model(request, obj, form, change)
+            sales.forget()
+
     @admin.display(description="reserved")
     def reserved(self, sale: Sale) -> str:
         return money(sale.reserved_cents, sale.currency)
@@ -122,14 +143,6 @@ class SaleAdmin(AnyAdmin):
     def resume(self, request: HttpRequest, queryset: QuerySet[Sale]) -> None:
         changed = sales.set_paused(sale_ids=list(queryset.values_list("pk", flat=True)), paused=False)
         self.message_user(request, f"{changed} resumed.", messages.SUCCESS)
-
-    def save_model(self, request: HttpRequest, obj: Sale, form: Any, change: bool) -> None:
-        """Write the edited fields only: the counters are moved by others while the form is open."""
-        if change:
-            obj.save(update_fields=[name for name in form.changed_data if name in form.fields] or ["paused"])
-        else:
-            obj.save(force_insert=True)
-        sales.forget()
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         return False

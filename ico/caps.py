@@ -37,6 +37,10 @@ def rate_now(chain: str) -> Rate:
     return rate
 
 
+def has_rate(chain: str) -> bool:
+    return Rate.objects.filter(chain=chain).exists()
+
+
 def worth_cents(amount: int, rate: Rate, chain: str) -> int:
     return amount * rate.cents_per_coin // UNITS[chain]
 

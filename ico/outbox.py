@@ -66,8 +66,9 @@ def deliver(*, ids: list[int], claim: str, clock: Callable[[], datetime]) -> int
     with mail.connection() as connection:
         for key in ids:
             mark = uuid.uuid4().hex
+            lease_ends = clock() + timedelta(seconds=CLAIM_SECONDS)  # from now: those before it may have taken long
             mine = OutboxMessage.objects.filter(pk=key, state=State.CLAIMED, claim=claim).update(
-                claim=mark, attempts=F("attempts") + 1
+                claim=mark, attempts=F("attempts") + 1, due_at=lease_ends
             )
             if mine:
                 message = OutboxMessage.objects.select_related("entrant__sale", "entrant__invitation").get(pk=key)

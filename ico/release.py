@@ -22,7 +22,8 @@ LEASE_SECONDS = 10
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What a decision is made from. Money in cents; `ready`: people waiting, counted up to one batch;
-    `load`: 0 to 1, None when never read; `load_age_seconds`: None likewise."""
+    `rates_known`: an invitation can fix what a coin is worth; `load`: 0 to 1, None when never read;
+    `load_age_seconds`: None likewise."""
 
     now: datetime
     opens_at: datetime
@@ -34,6 +35,7 @@ class Inputs:
     interval_seconds: int
     last_released_at: datetime | None
     ready: int
+    rates_known: bool
     load: float | None
     load_age_seconds: float | None
     load_max_age_seconds: int
@@ -81,6 +83,8 @@ def _hold(inputs: Inputs, gate_closed: bool) -> Release.Reason | None:
         return Reason.NO_SIGNAL
     if gate_closed:
         return Reason.CHAIN_BUSY
+    if not inputs.rates_known:
+        return Reason.NO_RATE
     if inputs.room_cents < inputs.allowance_cents:
         return Reason.CAP_REACHED
     if not inputs.ready:
@@ -136,6 +140,7 @@ def _inputs(sale: Sale, ready: int, now: datetime) -> Inputs:
         interval_seconds=sale.batch_interval_seconds,
         last_released_at=last.first(),
         ready=ready,
+        rates_known=all(caps.has_rate(chain) for chain in Chain.values),
         load=reading.load if reading else None,
         load_age_seconds=(now - reading.observed_at).total_seconds() if reading else None,
         load_max_age_seconds=sale.chain_load_max_age_seconds,

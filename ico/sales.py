@@ -2,11 +2,16 @@
 
 import time
 from datetime import datetime
+from typing import Any
 
 from ico.models import Sale
 
 _MEMORY_SECONDS = 1.0
 _current: tuple[float, Sale] | None = None
+
+
+class BelowReserved(Exception):
+    """The new total cap is less than what is promised or paid already. Nothing was changed."""
 
 
 class NoSale(Exception):
@@ -55,6 +60,17 @@ def open_sale(
     sale.save(force_insert=True)
     forget()
     return sale
+
+
+def change(*, sale_id: int, **rules: Any) -> None:
+    """Change some of a sale's rules, and nothing else: its counters move on while an operator fills in a form.
+    Raises `BelowReserved`; whatever else contradicts is refused by the table's constraints."""
+    sale = Sale.objects.filter(pk=sale_id)
+    if "total_cap_cents" in rules:
+        sale = sale.filter(reserved_cents__lte=rules["total_cap_cents"])
+    if rules and not sale.update(**rules):
+        raise BelowReserved("The total cap cannot be lower than what is promised or paid already.")
+    forget()
 
 
 def set_paused(*, sale_ids: list[int], paused: bool) -> int:

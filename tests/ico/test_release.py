@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ USUAL = Inputs(
     interval_seconds=60,
     last_released_at=NOON - timedelta(seconds=60),
     ready=100,
+    rates_known=True,
     load=0.5,
     load_age_seconds=3,
     load_max_age_seconds=120,
@@ -40,6 +42,7 @@ USUAL = Inputs(
         ({"ready": 7}, Decision(7, Reason.RELEASED, False)),
         ({"room_cents": 3_999}, Decision(3, Reason.RELEASED, False)),
         ({"room_cents": 999}, Decision(0, Reason.CAP_REACHED, False)),
+        ({"rates_known": False}, Decision(0, Reason.NO_RATE, False)),
         ({"ready": 0}, Decision(0, Reason.NOBODY_WAITING, False)),
         ({"paused": True}, Decision(0, Reason.PAUSED, False)),
         ({"opens_at": NOON + timedelta(seconds=1)}, Decision(0, Reason.NOT_OPEN, False)),
@@ -171,6 +174,62 @@ class TestCarriedOut:
         assert (sale.served, sale.reserved_cents) == (0, 0)
         assert not Invitation.objects.exists()
         assert not Release.objects.exists()
+
+
+@pytest.mark.django_db
+class TestAnOperatorsChange:
+    def form(self, sale: Sale, **changed: object) -> dict[str, object]:
+        fields = {
+            name: getattr(sale, name)
+            for name in (
+                *("name", "slug", "currency", "total_cap_cents", "personal_cap_cents", "batch_size"),
+                *("batch_interval_seconds", "invitation_lifetime_seconds", "payment_lifetime_seconds"),
+                *("minimum_deposit_cents", "chain_load_high", "chain_load_low", "chain_load_max_age_seconds"),
+            )
+        }
+        for name in ("opens_at", "closes_at"):
+            moment = getattr(sale, name)
+            fields |= {f"{name}_0": f"{moment:%Y-%m-%d}", f"{name}_1": f"{moment:%H:%M:%S}"}
+        return {**fields, **changed}
+
+    def test_does_not_take_the_counters_back(
+        self, sale: Sale, now: datetime, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The rival stands exactly between reading the sale for the form and saving it: somebody is invited."""
+        from ico import sales
+
+        join(sale, "ada@example.org")
+        honest = sales.change
+
+        def change_after_a_release(**rules: object) -> None:
+            invite_all(sale, now)
+            honest(**rules)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(sales, "change", change_after_a_release)
+        answer = admin_client.post(f"/admin/ico/sale/{sale.pk}/change/", self.form(sale, batch_size=7))
+        assert answer.status_code == 302, answer.content
+        sale.refresh_from_db()
+        assert (sale.batch_size, sale.last_number, sale.served) == (7, 1, 1)
+        assert sale.reserved_cents == sale.personal_cap_cents
+
+    def test_cannot_lower_the_total_cap_below_what_is_promised(
+        self, sale: Sale, now: datetime, admin_client: Client
+    ) -> None:
+        from ico import sales
+
+        for n in range(2):
+            join(sale, f"v{n}@example.org")
+        invite_all(sale, now)
+        sale.refresh_from_db()
+        too_low = sale.reserved_cents - 1
+        form = self.form(sale, total_cap_cents=too_low)
+        answer = admin_client.post(f"/admin/ico/sale/{sale.pk}/change/", form)
+        assert answer.status_code == 200
+        assert b"promised or paid already" in answer.content
+        with pytest.raises(sales.BelowReserved):
+            sales.change(sale_id=sale.pk, total_cap_cents=too_low)
+        sale.refresh_from_db()
+        assert sale.total_cap_cents > too_low
 
 
 @pytest.mark.django_db
