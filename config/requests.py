@@ -35,6 +35,20 @@ class RequestIdMiddleware:
         return response
 
 
+class HeadMiddleware:
+    """Answers HEAD with the headers of the GET and no body: gunicorn would drop the body, and complain in the log."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if request.method == "HEAD" and not response.streaming:
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+            response.content = b""
+        return response
+
+
 class BodyLimitMiddleware:
     """Refuses a body that is larger than any honest one before a byte of it is read, uploaded files included, and one
     whose length is not said: a WSGI application could only take it for empty."""

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "loadtests",
 ]
 MIDDLEWARE = [
+    "config.requests.HeadMiddleware",
     "config.requests.RequestIdMiddleware",
     "config.requests.ProblemMiddleware",
     "config.requests.BodyLimitMiddleware",

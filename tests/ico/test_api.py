@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.wsgi import get_wsgi_application
 from django.db import OperationalError
 from django.http import HttpResponse
-from django.test import Client
+from django.test import Client, RequestFactory
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from ico import board, invitations, waitlist
@@ -393,6 +394,16 @@ def test_every_answer_carries_a_request_id(client: Client, sale: Sale) -> None:
     assert (
         client.get("/nowhere", headers={"X-Request-ID": "bad id\twith space"})["X-Request-ID"] != "bad id\twith space"
     )
+
+
+@pytest.mark.parametrize("path", ["/", "/api/board", "/healthz", "/nowhere"])
+def test_head_has_the_headers_of_get_and_no_body(sale: Sale, path: str) -> None:
+    head = RequestFactory().head(path)
+    response = get_wsgi_application().get_response(head)
+    assert response.content == b""
+    same = get_wsgi_application().get_response(RequestFactory().get(path))
+    assert response["Content-Length"] == str(len(same.content))
+    assert (response.status_code, response["Content-Type"]) == (same.status_code, same["Content-Type"])
 
 
 def test_an_unknown_api_address_is_a_problem_document(client: Client, sale: Sale) -> None:

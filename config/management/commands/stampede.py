@@ -44,7 +44,8 @@ class Command(BaseCommand):
         try:
             self._say(f"Preparing {settings.DATA_DIR} …")
             serving.prepare()
-            rules = {"batch_size": max(1, users // 6), "batch_interval": 1, "total_cap": 2_000 * users}
+            # Slower than they arrive, so that there is a line to wait in; done before their patience is.
+            rules = {"batch_size": max(1, users // 24), "batch_interval": 1, "total_cap": 2_000 * users}
             call_command("seed_sale", stdout=self.stdout, **rules)
             with serving.running(host="127.0.0.1", port=port or serving.free_port()) as application:
                 self._say(f"The sale is running at {application.url}")
