@@ -88,6 +88,7 @@ def run(evidence: Evidence) -> Audit:
 def _one_moment() -> Iterator[None]:
     """A transaction that reads and never writes: every query in it sees what the first one saw, and nobody waits for
     it. Our transactions on SQLite begin by taking the write lock, which this one must not."""
+    connection.ensure_connection()  # the mode is an attribute that connecting sets
     usual = getattr(connection, "transaction_mode", None)
     if usual is not None:
         setattr(connection, "transaction_mode", "DEFERRED")  # noqa: B010 (SQLite's wrapper alone has it)

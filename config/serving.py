@@ -21,7 +21,7 @@ from django.core.management import call_command
 from django.utils.crypto import get_random_string
 
 START_SECONDS = 60
-STOP_SECONDS = 40
+STOP_SECONDS = 150  # supervisor stops one program after the other, and gives each 30 s
 OPERATOR = "operator"
 
 # What makes a demonstration quick. Whatever the environment says already goes first.

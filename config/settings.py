@@ -136,6 +136,7 @@ LOGIN_URL = "admin:login"
 
 MAILBOX_DIR = DATA_DIR / "mail"
 EMAIL_BACKEND = "config.maildir.EmailBackend"
+EMAIL_TIMEOUT = 20  # seconds; a server that hangs must not hold a worker longer than a claim lasts
 DEFAULT_FROM_EMAIL = env.text("STAMPEDE_MAIL_FROM", "Stampede sale <sale@stampede.example>")
 
 # --- work in the background -----------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def normalised(text: str) -> str:
     if any(ord(character) < 32 or ord(character) == 127 for character in stripped):
         raise InvalidEmail("An email address has no line breaks or control characters.")
     try:
-        checked = validate_email(stripped, check_deliverability=False, strict=True)
+        checked = validate_email(stripped, check_deliverability=False, strict=True, allow_smtputf8=False)
     except EmailNotValidError as error:
         raise InvalidEmail(str(error)) from None
     spelling = f"{checked.local_part}@{checked.ascii_domain}".lower()

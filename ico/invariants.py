@@ -173,14 +173,14 @@ def acknowledged_present(evidence: Evidence) -> Finding:
 
 
 def _missing(entries: Iterable[dict[str, str]]) -> Iterator[str]:
-    named = {}
+    named = []
     for entry in entries:
         try:
-            named[tickets.read(entry["ticket"]).entrant_id] = emails.normalised(entry["email"])
+            named.append((tickets.read(entry["ticket"]).entrant_id, emails.normalised(entry["email"])))
         except (tickets.UnknownTicket, emails.InvalidEmail) as error:
             yield f"{entry['email']}: {error}"
-    rows = dict(Entrant.objects.filter(pk__in=named).values_list("pk", "email"))
-    for key, email in named.items():
+    rows = dict(Entrant.objects.filter(pk__in={key for key, _ in named}).values_list("pk", "email"))
+    for key, email in named:
         if rows.get(key) != email:
             yield f"{email}: acknowledged, but not in the books"
 

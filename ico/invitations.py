@@ -17,13 +17,11 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils.crypto import salted_hmac
 
 from ico import addresses, caps, terms, wallets
-from ico.models import Chain, ChainCursor, Deposit, Entrant, Invitation
+from ico.models import Chain, ChainCursor, Deposit, Entrant, Invitation, Terms
 
 Step = Literal["terms", "wallet", "payment"]
 ENDED = (Invitation.State.EXPIRED, Invitation.State.DECLINED)
 UNUSED = (Invitation.State.OPEN, Invitation.State.ACCEPTED)
-# Payments are looked for before anybody's time is declared over: a chain must have been followed this lately.
-FOLLOWED_WITHIN = timedelta(minutes=10)
 EXPIRE_AT_ONCE = 500
 
 
@@ -92,9 +90,12 @@ def due_step(invitation: Invitation) -> Step:
     return "wallet" if invitation.state == Invitation.State.ACCEPTED else "terms"
 
 
-def accept_terms(*, invitation: Invitation, client_address: str | None, now: datetime) -> None:
-    """Record that the current terms were accepted, when and from where. Raises `StepOutOfOrder`, `InvitationEnded`."""
-    version = terms.current()
+def accept_terms(
+    *, invitation: Invitation, client_address: str | None, now: datetime, version: Terms | None = None
+) -> None:
+    """Record that these terms (the current ones, if none are named) were accepted, when and from where.
+    Raises `StepOutOfOrder`, `InvitationEnded`."""
+    version = version or terms.current()
     accepted = Invitation.objects.filter(pk=invitation.pk, state=Invitation.State.OPEN, expires_at__gt=now).update(
         state=Invitation.State.ACCEPTED, terms=version, accepted_at=now, accepted_from=client_address
     )
@@ -141,14 +142,12 @@ def expire(*, now: datetime) -> int:
     Returns how many ended."""
     unused = Invitation.objects.filter(state__in=UNUSED, expires_at__lte=now).order_by("pk")[:EXPIRE_AT_ONCE]
     ended = sum(_expire_unused(invitation, now) for invitation in unused)
-    if _chains_followed(now):
-        # Seen in time, or credited once and taken away by a reorg: the chain may still confirm it.
-        undecided = Q(state__in=(Deposit.State.SEEN, Deposit.State.CONFIRMING)) | Q(review=Deposit.Review.REORG)
-        pending = Deposit.objects.filter(undecided, address__invitation=OuterRef("pk"))
+    looked_until = _looked_for_payments_until()
+    if looked_until is not None:
         unpaid = Invitation.objects.filter(
-            ~Exists(pending),
+            _nothing_undecided(),
             state=Invitation.State.JOINED,
-            pay_until__lte=now,
+            pay_until__lte=min(now, looked_until),
             allowance_cents__gt=F("credited_cents"),
         ).order_by("pk")[:EXPIRE_AT_ONCE]
         ended += sum(_expire_unpaid(invitation, now) for invitation in unpaid)
@@ -169,7 +168,9 @@ def _expire_unpaid(invitation: Invitation, now: datetime) -> bool:
     unchanged = Q(state=Invitation.State.JOINED, credited_cents=paid, allowance_cents=invitation.allowance_cents)
     state = Invitation.State.JOINED if paid else Invitation.State.EXPIRED
     with transaction.atomic():
-        if not Invitation.objects.filter(unchanged, pk=invitation.pk).update(state=state, allowance_cents=paid):
+        if not Invitation.objects.filter(unchanged, _nothing_undecided(), pk=invitation.pk).update(
+            state=state, allowance_cents=paid
+        ):
             return False
         caps.give_back(invitation.sale_id, invitation.allowance_cents - paid)
         if not paid:
@@ -184,9 +185,18 @@ def _end(invitation: Invitation, condition: Q, state: Invitation.State) -> bool:
     return bool(ended)
 
 
-def _chains_followed(now: datetime) -> bool:
-    fresh = ChainCursor.objects.filter(followed_at__gt=now - FOLLOWED_WITHIN, height__gte=F("tip_height"))
-    return fresh.count() == len(Chain.values)
+def _nothing_undecided() -> Q:
+    """No deposit that is seen and not settled, or was credited and lost its block: the chain may yet confirm it."""
+    undecided = Q(state__in=(Deposit.State.SEEN, Deposit.State.CONFIRMING)) | Q(review=Deposit.Review.REORG)
+    return ~Q(Exists(Deposit.objects.filter(undecided, address__invitation=OuterRef("pk"))))
+
+
+def _looked_for_payments_until() -> datetime | None:
+    """The moment up to which both chains were followed to their tips; payments are looked for before anybody's time is
+    declared over."""
+    done = ChainCursor.objects.filter(followed_at__isnull=False, height__gte=F("tip_height"))
+    moments = list(done.values_list("followed_at", flat=True))
+    return min((moment for moment in moments if moment), default=None) if len(moments) == len(Chain.values) else None
 
 
 def _refuse(invitation: Invitation, now: datetime) -> None:

@@ -84,9 +84,11 @@ def accept(request: HttpRequest, token: str, invitation: Invitation, now: dateti
         if wants_json(request):
             return api.invalid({"accept": str(error)})
         return _terms(token, invitation, status=422, error=str(error))
-    if request.POST.get("version", terms_of_sale.current().version) != terms_of_sale.current().version:
+    current = terms_of_sale.current()
+    if request.POST.get("version", current.version) != current.version:
         return _terms(token, invitation, status=409, changed=True)
-    invitations.accept_terms(invitation=invitation, client_address=client_address(request), now=now)
+    client = client_address(request)
+    invitations.accept_terms(invitation=invitation, client_address=client, now=now, version=current)
     return _to_step(token, "wallet")
 
 

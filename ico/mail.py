@@ -37,8 +37,11 @@ class Connection:
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
             raise _kind(max(codes, default=451))(f"recipient refused ({codes})") from error
-        except smtplib.SMTPResponseException as error:
+        except smtplib.SMTPDataError as error:
             raise _kind(error.smtp_code)(f"refused with {error.smtp_code}") from error
+        except smtplib.SMTPResponseException as error:
+            self._backend.close()  # about the conversation (a password, a sender), not about this mail
+            raise TryLater(f"the server answered {error.smtp_code}") from error
         except OSError as error:  # smtplib's other errors and the network's are all of this family
             self._backend.close()  # the next mail opens a new conversation instead of failing on this one
             raise TryLater(f"{type(error).__name__}: {error}") from error

@@ -54,6 +54,9 @@ class Sale(models.Model):
             models.CheckConstraint(condition=Q(served__lte=F("last_number")), name="sale_serves_given_numbers"),
             models.CheckConstraint(condition=Q(opens_at__lt=F("closes_at")), name="sale_opens_before_it_closes"),
             models.CheckConstraint(
+                condition=Q(personal_cap_cents__gt=0, batch_size__gt=0), name="sale_invites_somebody"
+            ),
+            models.CheckConstraint(
                 condition=Q(personal_cap_cents__lte=F("total_cap_cents")), name="sale_personal_cap_within_total"
             ),
             models.CheckConstraint(

@@ -91,7 +91,10 @@ def _send(connection: mail.Connection, message: OutboxMessage, mark: str, clock:
         logger.error("mail %s cannot be delivered and was parked: %s", message.key, error)
         mine.update(state=State.PARKED, last_error=str(error)[:200])
         return False
-    except mail.TryLater as error:
+    except Exception as error:
+        # Later, whether the server is away or this row is poison: the others of its message must go out now.
+        if not isinstance(error, mail.TryLater):
+            logger.exception("mail %s could not be made or sent", message.key)
         wait = min(settings.MAIL_RETRY_SECONDS * 2 ** (message.attempts - 1), LONGEST_RETRY_SECONDS)
         mine.update(state=State.PENDING, due_at=clock() + timedelta(seconds=wait), last_error=str(error)[:200])
         return False

@@ -60,4 +60,7 @@ def _is_foreign(request: HttpRequest) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc != request.get_host()
+    try:
+        return origin is not None and urlsplit(origin).netloc != request.get_host()
+    except ValueError:
+        return True  # no browser writes an address that is none

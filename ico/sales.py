@@ -4,6 +4,8 @@ import time
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
 from ico.models import Sale
 
 _MEMORY_SECONDS = 1.0
@@ -19,15 +21,22 @@ class NoSale(Exception):
 
 
 def current() -> Sale:
-    """The sale that opens last: the one that the public pages are about. Remembered for a second, so its counters may
-    be that old; whoever decides something reads the row anew."""
+    """The sale that the public pages are about: the one that is open, else the next to open, else the last. Remembered
+    for a second, so its counters may be that old; whoever decides something reads the row anew."""
     global _current
-    if _current is None or time.monotonic() - _current[0] > _MEMORY_SECONDS:
-        sale = Sale.objects.order_by("-opens_at", "-pk").first()
-        if sale is None:
-            raise NoSale("no sale has been set up; `manage.py seed_sale` makes one")
-        _current = (time.monotonic(), sale)
-    return _current[1]
+    known = _current
+    if known is None or time.monotonic() - known[0] > _MEMORY_SECONDS:
+        known = _current = (time.monotonic(), _chosen(timezone.now()))
+    return known[1]
+
+
+def _chosen(now: datetime) -> Sale:
+    rows = list(Sale.objects.order_by("opens_at", "pk"))
+    if not rows:
+        raise NoSale("no sale has been set up; `manage.py seed_sale` makes one")
+    opened = [sale for sale in rows if sale.opens_at <= now < sale.closes_at]
+    upcoming = [sale for sale in rows if now < sale.opens_at]
+    return opened[-1] if opened else upcoming[0] if upcoming else rows[-1]
 
 
 def forget() -> None:

@@ -74,5 +74,7 @@ def follow() -> None:
             deposits.follow(chain=chain, client=client, now=timezone.now())
             if chain == Chain.ETH:
                 deposits.read_load(client=client, now=timezone.now())
-        except ChainError as error:  # the other chain is followed all the same
+        except ChainError as error:
             logger.warning("%s was not followed: %s", chain, error)
+        except Exception:  # whatever is wrong with this chain's books, the other one is followed all the same
+            logger.exception("%s was not followed", chain)

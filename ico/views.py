@@ -15,6 +15,7 @@ from config.requests import explain
 from ico import api, board, invitations, sales, throttle, tickets, waitlist
 from ico.emails import InvalidEmail
 from ico.forms import BadField, shown_again, single
+from ico.models import Sale
 from ico.pages import SeeOther, page, private
 from ico.requests import client_address, read_only, same_origin
 
@@ -85,7 +86,7 @@ def line(request: HttpRequest, ticket: str) -> HttpResponse:
     return private(
         page(
             "line.html",
-            sale=sales.current(),
+            sale=Sale.objects.get(pk=tickets.read(ticket).sale_id),
             ticket=ticket,
             place=place,
             can_leave=can_leave,

@@ -61,7 +61,7 @@ def judge(*, measured: dict[str, Any] | None, limits: Limits, books: dict[str, A
     else:
         validity = (_cpu(measured, limits), _starts(measured, limits))
         performance = (_failed(measured, limits), _visitors(measured), _truth(measured))
-        checks = (*performance, *validity, _books(books))
+        checks = (*performance, *validity, _books(books, visited=measured["visitors"]["finished"] > 0))
         believed = all(check.mark is Mark.HOLDS for check in validity)
         kept = all(check.mark is Mark.HOLDS for check in performance)
     return Verdict(*_outcome(checks[-1].mark, believed=believed, kept=kept), checks)
@@ -119,11 +119,13 @@ def _starts(measured: dict[str, Any], limits: Limits) -> Check:
     return Check("visitors started on time", _mark(late < limits.late_start_seconds * 1e3), detail)
 
 
-def _books(books: dict[str, Any]) -> Check:
+def _books(books: dict[str, Any], *, visited: bool = False) -> Check:
     name = "the books are right"
     if not books.get("audited"):
         return Check(name, Mark.UNKNOWN, f"books not audited: {books.get('why', 'nobody asked')}")
     invariants = books["invariants"]
+    if visited and not any(invariant["checked"] for invariant in invariants):
+        return Check(name, Mark.UNKNOWN, "the audited books are empty: STAMPEDE_DATA is not the target's data folder")
     broken = [str(invariant["name"]) for invariant in invariants if not invariant["holds"]]
     if broken or not books["clean"]:
         return Check(name, Mark.BROKEN, f"breached: {', '.join(broken) or 'the audit says the books are not clean'}")

@@ -6,7 +6,7 @@ import threading
 from datetime import datetime
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from config import audit
 from ico import invariants, waitlist
@@ -47,6 +47,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, sale: Sale) -> None:
 def test_what_happens_during_the_audit_is_not_seen_by_it(
     sale: Sale, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    connection.close()  # as in a fresh process, which has not connected yet
     interrupted(monkeypatch, sale)
     report = audit.run(audit.Evidence(now=now))
     assert [result.name for result in report.results if not result.holds] == []

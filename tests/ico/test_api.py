@@ -129,6 +129,7 @@ class TestSignup:
             {"Sec-Fetch-Site": "same-site"},
             {"Origin": "https://evil.example"},
             {"Origin": "null"},
+            {"Origin": "http://["},
         ],
     )
     def test_another_sites_page_is_refused(self, client: Client, sale: Sale, headers: dict[str, str]) -> None:

@@ -163,6 +163,7 @@ def test_a_lost_signup_is_found(books: Sale, now: datetime) -> None:
     entry = {"email": "New@Example.org", "ticket": place.ticket}
     assert broken(now, entry) == set()
     assert broken(now, {**entry, "email": "other@example.org"}) == {"acknowledged-present"}
+    assert broken(now, {**entry, "email": "other@example.org"}, entry) == {"acknowledged-present"}
     assert broken(now, {**entry, "ticket": "h1.1.forged"}) == {"acknowledged-present"}
     Entrant.objects.filter(pk=place.entrant_id).delete()
     assert "acknowledged-present" in broken(now, entry)

@@ -141,7 +141,7 @@ def test_nobodys_time_to_pay_is_over_while_a_chain_is_not_followed(
     followed(over)
     ChainCursor.objects.filter(chain="BTC").update(tip_height=F("height") + 1)
     assert invitations.expire(now=over) == 0
-    followed(over - invitations.FOLLOWED_WITHIN)
+    followed(over - timedelta(seconds=1))
     assert invitations.expire(now=over) == 0
     followed(over)
     assert invitations.expire(now=over) == 1

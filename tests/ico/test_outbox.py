@@ -126,6 +126,8 @@ def test_a_worker_that_died_after_sending_leaves_one_mail(sale: Sale, mailbox: P
         ConnectionRefusedError("refused"),
         smtplib.SMTPServerDisconnected("gone"),
         smtplib.SMTPDataError(451, b"later"),
+        smtplib.SMTPAuthenticationError(535, b"the password was changed"),
+        ValueError("a poison row"),
         smtplib.SMTPRecipientsRefused({"ada@example.org": (450, b"busy")}),
     ],
 )

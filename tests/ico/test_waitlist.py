@@ -73,6 +73,7 @@ def test_a_second_ticket_tells_no_more_of_an_invitation_than_the_board(sale: Sal
         "ada@[127.0.0.1]",
         "\u202eada@example.org",
         "\ufffdda@example.org",
+        "\u00e9mile@example.org",  # no mail of ours could reach it
     ],
 )
 def test_a_bad_email_takes_no_place(sale: Sale, now: datetime, email: str) -> None:
@@ -91,7 +92,6 @@ def test_a_bad_email_takes_no_place(sale: Sale, now: datetime, email: str) -> No
     [
         ("ada@EXÄMPLE.org", "ada@xn--exmple-cua.org"),
         ("ada@xn--exmple-cua.org", "ada@xn--exmple-cua.org"),
-        ("e\u0301mile@example.org", "\u00e9mile@example.org"),
         ("ada+sale@example.org", "ada+sale@example.org"),
         ("visitor-1@load.test", "visitor-1@load.test"),
         ("visitor-1@load.example", "visitor-1@load.example"),

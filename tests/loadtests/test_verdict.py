@@ -6,8 +6,13 @@ from loadtests import audit
 from loadtests.plans import Limits
 from loadtests.verdict import Mark, Outcome, Verdict, busiest_window, judge
 
-CLEAN = {"audited": True, "clean": True, "as_of": "now", "invariants": [{"name": "one", "holds": True}]}
-WRONG = {"audited": True, "clean": False, "as_of": "now", "invariants": [{"name": "numbers-dense", "holds": False}]}
+CLEAN = {"audited": True, "clean": True, "as_of": "now", "invariants": [{"name": "one", "holds": True, "checked": 3}]}
+WRONG = {
+    "audited": True,
+    "clean": False,
+    "as_of": "now",
+    "invariants": [{"name": "numbers-dense", "holds": False, "checked": 3}],
+}
 SKIPPED = audit.skipped("--no-audit")
 
 
@@ -24,6 +29,13 @@ def test_a_good_run_with_clean_books_has_passed(measured: dict[str, Any]) -> Non
     assert said.outcome is Outcome.PASSED
     assert said.outcome.value == 0
     assert broken(said) == []
+
+
+def test_empty_books_are_not_those_of_a_target_that_was_visited(measured: dict[str, Any]) -> None:
+    empty = {**CLEAN, "invariants": [{"name": "one", "holds": True, "checked": 0}]}
+    said = verdict(measured, empty)
+    assert said.outcome is Outcome.INVALID
+    assert "STAMPEDE_DATA" in said.checks[-1].detail
 
 
 @pytest.mark.parametrize("kind", ["failure", "timeout"])
