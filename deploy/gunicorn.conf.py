@@ -2,12 +2,12 @@
 
 import os
 
-from config import env
+from config import settings
 
 bind = os.environ.get("STAMPEDE_BIND", "127.0.0.1:8000")
-workers = env.integer("STAMPEDE_WEB_WORKERS", 2, minimum=1)  # one per core
+workers = settings.WEB_WORKERS
 worker_class = "gthread"  # best where queries wait; see components.md
-threads = env.integer("STAMPEDE_WEB_THREADS", 8, minimum=1)
+threads = settings.WEB_THREADS
 backlog = 4096
 keepalive = 75  # longer than a poll pause of a browser tab that has just been answered
 graceful_timeout = 25

@@ -121,9 +121,9 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def position(request: HttpRequest, ticket: str) -> HttpResponse:
     """GET: where this ticket stands. DELETE: leave the line."""
     if request.method == "DELETE":
-        waitlist.leave(ticket, now=timezone.now())
+        waitlist.leave(ticket)
         return HttpResponse(status=204)
-    standing = waitlist.look_up(ticket, now=timezone.now())
+    standing = waitlist.look_up(ticket)
     return JsonResponse({**asdict(standing), "as_of": standing.as_of.isoformat()})
 
 

@@ -129,7 +129,7 @@ def enter_wallets(*, invitation: Invitation, btc_address: str, eth_address: str,
             addresses.issue(chain=chain, invitation=invitation, now=now)
 
 
-def decline(*, entrant_id: int, now: datetime) -> None:
+def decline(*, entrant_id: int) -> None:
     """End an unused invitation because its owner leaves; the allowance goes back. Inside the caller's transaction.
     Raises `AlreadyJoined`."""
     invitation = Invitation.objects.only("pk", "sale_id", "allowance_cents").get(entrant_id=entrant_id)
@@ -150,7 +150,7 @@ def expire(*, now: datetime) -> int:
             pay_until__lte=min(now, looked_until),
             allowance_cents__gt=F("credited_cents"),
         ).order_by("pk")[:EXPIRE_AT_ONCE]
-        ended += sum(_expire_unpaid(invitation, now) for invitation in unpaid)
+        ended += sum(_expire_unpaid(invitation) for invitation in unpaid)
     return ended
 
 
@@ -162,7 +162,7 @@ def _expire_unused(invitation: Invitation, now: datetime) -> bool:
     return True
 
 
-def _expire_unpaid(invitation: Invitation, now: datetime) -> bool:
+def _expire_unpaid(invitation: Invitation) -> bool:
     """Give back what was reserved and not paid. Who paid a part stays joined, with the allowance that was used."""
     paid = invitation.credited_cents
     unchanged = Q(state=Invitation.State.JOINED, credited_cents=paid, allowance_cents=invitation.allowance_cents)

@@ -6,7 +6,6 @@ Pages are rendered without the request: no context processor can then touch a se
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -19,11 +18,7 @@ class SeeOther(HttpResponseRedirect):
 
 
 def page(template: str, *, sale: Sale, status: int = 200, **context: Any) -> HttpResponse:
-    context |= {
-        "sale": sale,
-        "phase": phase(sale, timezone.now()),
-        "simulated": bool(settings.SIMULATED_BLOCK_SECONDS),
-    }
+    context |= {"sale": sale, "phase": phase(sale, timezone.now())}
     return HttpResponse(render_to_string(f"ico/{template}", context), status=status)
 
 

@@ -79,17 +79,17 @@ def _too_often(request: HttpRequest, wait: int) -> HttpResponse:
 @read_only
 def line(request: HttpRequest, ticket: str) -> HttpResponse:
     try:
-        place = waitlist.look_up(ticket, now=timezone.now())
-        can_leave = tickets.read(ticket).kind is tickets.Kind.HOLDER
+        place = waitlist.look_up(ticket)
+        held = tickets.read(ticket)
     except tickets.UnknownTicket:
         raise Http404("This place in line is not known.") from None
     return private(
         page(
             "line.html",
-            sale=Sale.objects.get(pk=tickets.read(ticket).sale_id),
+            sale=Sale.objects.get(pk=held.sale_id),
             ticket=ticket,
             place=place,
-            can_leave=can_leave,
+            can_leave=held.kind is tickets.Kind.HOLDER,
             moving=place.state in ("placing", "waiting"),
             ahead_share=_ahead_share(place),
             refresh_seconds=max(2, round(place.poll_after_seconds)),
@@ -106,7 +106,7 @@ def _ahead_share(place: waitlist.Position) -> int:
 @same_origin
 def leave(request: HttpRequest, ticket: str) -> HttpResponse:
     try:
-        waitlist.leave(ticket, now=timezone.now())
+        waitlist.leave(ticket)
     except tickets.UnknownTicket:
         raise Http404("This place in line is not known.") from None
     except waitlist.NotTheHolder as error:

@@ -94,7 +94,7 @@ def give_numbers(*, sale_id: int, limit: int = BATCH) -> int:
     return len(new)
 
 
-def look_up(text: str, *, now: datetime) -> Position:
+def look_up(text: str) -> Position:
     """Where the holder of this ticket stands. In steady state no query: the number never changes, so the process
     remembers it, and the rest is arithmetic on the board. Raises `UnknownTicket`."""
     ticket = tickets.read(text)
@@ -119,7 +119,7 @@ def look_up(text: str, *, now: datetime) -> Position:
     )
 
 
-def leave(text: str, *, now: datetime) -> None:
+def leave(text: str) -> None:
     """Give the place up; those behind move up. An invitation that was not yet used to the end gives its allowance
     back. Leaving twice is leaving once. Raises `UnknownTicket`, `NotTheHolder`, `AlreadyJoined`."""
     ticket = tickets.read(text)
@@ -131,7 +131,7 @@ def leave(text: str, *, now: datetime) -> None:
         if not left:
             if _state_of(ticket) in (Entrant.State.LEFT, Entrant.State.EXPIRED):
                 return
-            decline(entrant_id=ticket.entrant_id, now=now)
+            decline(entrant_id=ticket.entrant_id)
             Entrant.objects.filter(pk=ticket.entrant_id).update(**gone)
     board.publish(ticket.sale_id)
 

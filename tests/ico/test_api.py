@@ -221,7 +221,7 @@ class TestPosition:
         invite_all(sale, now - timedelta(seconds=20), batch_size=2)
         invite_all(sale, now, batch_size=1)
         for gone in (5, 6, 9):
-            waitlist.leave(places[gone].ticket, now=now)
+            waitlist.leave(places[gone].ticket)
         line = client.get("/api/board").json()
         for number, place in enumerate(places, start=1):
             answer = client.get(f"/api/position/{place.ticket}").json()
@@ -385,7 +385,7 @@ class TestPayment:
         is_problem(client.get("/api/payment/" + "A" * 43), 404)
         place = join(sale, "ada@example.org")
         (invitation,) = invite_all(sale, now)
-        waitlist.leave(place.ticket, now=now)
+        waitlist.leave(place.ticket)
         is_problem(client.get(f"/api/payment/{invitations.token_of(invitation.nonce)}"), 410)
 
 

@@ -40,7 +40,7 @@ def books(sale: Sale, now: datetime, settings: object, tmp_path: Path) -> Sale:
     settings.DATA_DIR = tmp_path  # type: ignore[attr-defined]
     places = [join(sale, f"v{n}@example.org") for n in range(8)]
     waitlist.give_numbers(sale_id=sale.pk)
-    waitlist.leave(places[5].ticket, now=now)
+    waitlist.leave(places[5].ticket)
     invited = invite_all(sale, now, batch_size=3)
     outbox.relay(publish=lambda ids, claim: outbox.deliver(ids=ids, claim=claim, clock=lambda: now), now=now)
     for chain in ("BTC", "ETH"):

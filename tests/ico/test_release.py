@@ -114,7 +114,7 @@ class TestCarriedOut:
 
         places = [join(sale, f"v{n}@example.org") for n in range(4)]
         numbered(sale)
-        waitlist.leave(places[0].ticket, now=now)
+        waitlist.leave(places[0].ticket)
         invited = invite_all(sale, now, batch_size=2)
         assert [i.entrant.number for i in invited] == [2, 3]
 

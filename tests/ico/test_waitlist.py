@@ -39,9 +39,9 @@ def test_who_knows_an_email_can_look_but_not_leave(sale: Sale, now: datetime) ->
     first = join(sale, "ada@example.org")
     second = join(sale, "ada@example.org")
     numbered(sale)
-    assert waitlist.look_up(second.ticket, now=now).number == waitlist.look_up(first.ticket, now=now).number == 1
+    assert waitlist.look_up(second.ticket).number == waitlist.look_up(first.ticket).number == 1
     with pytest.raises(waitlist.NotTheHolder):
-        waitlist.leave(second.ticket, now=now)
+        waitlist.leave(second.ticket)
     assert Entrant.objects.get().state == "waiting"
 
 
@@ -51,7 +51,7 @@ def test_a_second_ticket_tells_no_more_of_an_invitation_than_the_board(sale: Sal
     invite_all(sale, now)
     invitations.expire(now=now + timedelta(days=2))
     assert Entrant.objects.get().state == "expired"
-    assert waitlist.look_up(second.ticket, now=now).state == "invited"
+    assert waitlist.look_up(second.ticket).state == "invited"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_numbers_are_given_in_order_and_dense(sale: Sale) -> None:
 
 def test_before_its_number_a_place_is_being_placed(sale: Sale, now: datetime) -> None:
     place = join(sale, "ada@example.org")
-    standing = waitlist.look_up(place.ticket, now=now)
+    standing = waitlist.look_up(place.ticket)
     assert (standing.state, standing.number, standing.position) == ("placing", None, None)
     assert standing.poll_after_seconds == board.PLACING_POLL_SECONDS
 
@@ -127,17 +127,17 @@ def test_before_its_number_a_place_is_being_placed(sale: Sale, now: datetime) ->
 def test_a_poll_in_steady_state_asks_no_database(sale: Sale, now: datetime, django_assert_num_queries: object) -> None:
     places = [join(sale, f"v{n}@example.org") for n in range(3)]
     numbered(sale)
-    waitlist.look_up(places[2].ticket, now=now)
+    waitlist.look_up(places[2].ticket)
     with django_assert_num_queries(0):  # type: ignore[operator]
-        standing = waitlist.look_up(places[2].ticket, now=now)
+        standing = waitlist.look_up(places[2].ticket)
     assert (standing.state, standing.number, standing.position, standing.ahead) == ("waiting", 3, 3, 2)
 
 
 def test_those_behind_a_leaver_move_up_at_once(sale: Sale, now: datetime) -> None:
     places = [join(sale, f"v{n}@example.org") for n in range(4)]
     numbered(sale)
-    waitlist.leave(places[1].ticket, now=now)
-    standings = [waitlist.look_up(place.ticket, now=now) for place in places]
+    waitlist.leave(places[1].ticket)
+    standings = [waitlist.look_up(place.ticket) for place in places]
     assert [s.state for s in standings] == ["waiting", "left", "waiting", "waiting"]
     assert [s.position for s in standings] == [1, None, 2, 3]
     assert [s.number for s in standings] == [1, 2, 3, 4]
@@ -146,11 +146,11 @@ def test_those_behind_a_leaver_move_up_at_once(sale: Sale, now: datetime) -> Non
 
 def test_leaving_twice_is_leaving_once(sale: Sale, now: datetime) -> None:
     place = join(sale, "ada@example.org")
-    waitlist.leave(place.ticket, now=now)
-    waitlist.leave(place.ticket, now=now)
-    assert waitlist.look_up(place.ticket, now=now).state == "left"
+    waitlist.leave(place.ticket)
+    waitlist.leave(place.ticket)
+    assert waitlist.look_up(place.ticket).state == "left"
     numbered(sale)
-    assert waitlist.look_up(place.ticket, now=now).state == "left"
+    assert waitlist.look_up(place.ticket).state == "left"
     assert board.current(sale.pk).waiting == 0
 
 
@@ -158,11 +158,11 @@ def test_who_left_may_come_back_at_the_end(sale: Sale, now: datetime) -> None:
     first = join(sale, "ada@example.org")
     join(sale, "bob@example.org")
     numbered(sale)
-    waitlist.leave(first.ticket, now=now)
+    waitlist.leave(first.ticket)
     again = join(sale, "ada@example.org")
     numbered(sale)
-    assert waitlist.look_up(again.ticket, now=now).number == 3
-    assert waitlist.look_up(first.ticket, now=now).state == "left"
+    assert waitlist.look_up(again.ticket).number == 3
+    assert waitlist.look_up(first.ticket).state == "left"
 
 
 def test_an_invited_person_who_leaves_gives_the_allowance_back(sale: Sale, now: datetime) -> None:
@@ -170,28 +170,28 @@ def test_an_invited_person_who_leaves_gives_the_allowance_back(sale: Sale, now: 
     invite_all(sale, now)
     sale.refresh_from_db()
     assert sale.reserved_cents == sale.personal_cap_cents
-    waitlist.leave(place.ticket, now=now)
+    waitlist.leave(place.ticket)
     sale.refresh_from_db()
     assert sale.reserved_cents == 0
-    assert waitlist.look_up(place.ticket, now=now).state == "left"
+    assert waitlist.look_up(place.ticket).state == "left"
 
 
 @pytest.mark.parametrize("ticket", ["", "x", "h1.1", "h1.1.AAAA", "v1.1." + "A" * 43, "h1.1.\u00e9", "." * 50])
 def test_a_forged_ticket_is_unknown(sale: Sale, now: datetime, ticket: str) -> None:
     with pytest.raises(tickets.UnknownTicket):
-        waitlist.look_up(ticket, now=now)
+        waitlist.look_up(ticket)
 
 
 def test_a_viewers_ticket_cannot_be_made_a_holders(sale: Sale, now: datetime) -> None:
     place = join(sale, "ada@example.org")
     viewer = str(tickets.Ticket(Kind.VIEWER, sale.pk, place.entrant_id))
     with pytest.raises(tickets.UnknownTicket):
-        waitlist.leave("h" + viewer[1:], now=now)
+        waitlist.leave("h" + viewer[1:])
 
 
 def test_a_ticket_of_nobody_is_unknown(sale: Sale, now: datetime) -> None:
     with pytest.raises(tickets.UnknownTicket):
-        waitlist.look_up(str(tickets.Ticket(Kind.HOLDER, sale.pk, 999_999)), now=now)
+        waitlist.look_up(str(tickets.Ticket(Kind.HOLDER, sale.pk, 999_999)))
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -212,7 +212,7 @@ def test_every_answer_agrees_with_a_count_of_the_rows(sale: Sale, now: datetime,
                 Sale.objects.filter(pk=sale.pk).update(batch_size=chance.randint(1, 3))
                 release.release(sale_id=sale.pk, holder="test", now=moment)
             case "leave" if places:
-                waitlist.leave(chance.choice(places).ticket, now=moment)
+                waitlist.leave(chance.choice(places).ticket)
             case "expire":
                 Sale.objects.filter(pk=sale.pk).update(invitation_lifetime_seconds=20)
                 invitations.expire(now=moment)
@@ -221,7 +221,7 @@ def test_every_answer_agrees_with_a_count_of_the_rows(sale: Sale, now: datetime,
 
 
 def agrees(place: waitlist.Place, now: datetime) -> None:
-    standing = waitlist.look_up(place.ticket, now=now)
+    standing = waitlist.look_up(place.ticket)
     entrant = Entrant.objects.select_related("sale").get(pk=place.entrant_id)
     expected = "placing" if entrant.number is None and entrant.state == "waiting" else entrant.state
     assert standing.state == expected

@@ -1,6 +1,7 @@
 // The payment page: what has arrived, kept fresh without a reload.
 
 import { poll } from "./polling.js";
+import { troubleBox, tryingAgain } from "./trouble.js";
 import { clockTime, grouped } from "./words.js";
 
 const page = document.getElementById("payment");
@@ -54,18 +55,13 @@ function show(answer) {
   return true; // paid is not the end: there may be a second payment, and a chain may reorganise
 }
 
-function trouble(text) {
-  const box = find("[data-trouble]");
-  box.hidden = false;
-  box.textContent = text;
-  announce(text);
-}
+const trouble = troubleBox(find("[data-trouble]"), announce);
 
 poll({
   url: page.dataset.url,
   pace: Number(page.dataset.pollAfter),
   onAnswer: show,
   onTrouble: (seconds) =>
-    trouble(`The status could not be read just now; your payment is not affected. Trying again in ${seconds < 90 ? `${Math.ceil(seconds)} seconds` : "a few minutes"}.`),
+    trouble(`The status could not be read just now; your payment is not affected. ${tryingAgain(seconds)}`),
   onGone: () => trouble("This payment page has ended. Please reload it to see why."),
 });

@@ -1,6 +1,7 @@
 // The waiting page: position, people ahead and estimate, kept fresh without a reload.
 
 import { poll } from "./polling.js";
+import { troubleBox, tryingAgain } from "./trouble.js";
 import { clockTime, duration, whole } from "./words.js";
 
 const MOVING = ["placing", "waiting"];
@@ -54,18 +55,13 @@ function show(place) {
   return moving;
 }
 
-function trouble(text) {
-  const box = find("[data-trouble]");
-  box.hidden = false;
-  box.textContent = text;
-  announce(text);
-}
+const trouble = troubleBox(find("[data-trouble]"), announce);
 
 poll({
   url: line.dataset.url,
   pace: Number(line.dataset.pollAfter),
   onAnswer: show,
   onTrouble: (seconds) =>
-    trouble(`The line could not be read just now; your place is safe. Trying again in ${seconds < 90 ? `${Math.ceil(seconds)} seconds` : "a few minutes"}.`),
+    trouble(`The line could not be read just now; your place is safe. ${tryingAgain(seconds)}`),
   onGone: () => trouble("This place could not be found. Please reload the page."),
 });
