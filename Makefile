@@ -6,7 +6,7 @@ DATA ?= $(CURDIR)/var/$@-$(shell date -u +%Y%m%d-%H%M%S)
 PY := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
-INSTALL := $(PY) -m pip install --quiet --require-hashes --only-binary :all:
+INSTALL := $(PY) -m pip install --quiet --quiet --require-hashes --only-binary :all:
 
 .PHONY: help stampede serve test test-packages lint types bench lock clean
 

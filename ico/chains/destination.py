@@ -79,7 +79,7 @@ def _segwit(address: str, prefix: str) -> str:
 def _base58(address: str, network: str) -> str:
     try:
         payload = bytes(Base58Decoder.CheckDecode(address))
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 (likewise)
         raise InvalidAddress("This is not a Bitcoin address, or its checksum does not fit; copy it again.") from None
     if len(payload) != 21 or payload[0] not in BASE58_VERSIONS:
         raise InvalidAddress("This is not a Bitcoin address.")

@@ -149,5 +149,5 @@ def _node(payload: bytes) -> Any:
         raise MalformedKey("The key's prefix byte is not one of a public key.")
     try:
         return Bip32Slip10Secp256k1.FromPublicKey(payload[45:], place)
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 (likewise)
         raise MalformedKey("The key is not a point on the curve.") from None
