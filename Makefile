@@ -7,6 +7,8 @@ PY := .venv/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 INSTALL := $(PY) -m pip install --quiet --quiet --require-hashes --only-binary :all:
+# The one part that is compiled here: there is no wheel of it. Needs libmariadb-dev, pkg-config and gcc.
+COMPILED := --no-binary mysqlclient
 
 .PHONY: help stampede serve test test-packages lint types bench lock clean
 
@@ -36,7 +38,8 @@ bench: .venv/app test-packages ## the short measurements, each with one ratio a 
 
 lock: .venv/dev ## renew the pinned versions (needs uv)
 	uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements.txt
-	uv pip compile pyproject.toml --group dev --python-version 3.11 --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-dev.txt
+	uv pip compile pyproject.toml --extra stack --python-version 3.11 --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-stack.txt
+	uv pip compile pyproject.toml --extra stack --group dev --python-version 3.11 --generate-hashes --no-annotate --no-header -q -c requirements-stack.txt -o requirements-dev.txt
 
 clean: ## remove the environment and all data folders
 	rm -rf .venv var runs
@@ -60,6 +63,10 @@ test-packages:
 	@$(INSTALL) -r requirements.txt
 	@touch $@
 
+.venv/stack: .venv/app requirements-stack.txt
+	@$(INSTALL) $(COMPILED) -r requirements-stack.txt
+	@touch $@
+
 .venv/dev: .venv/app requirements-dev.txt
-	@$(INSTALL) -r requirements-dev.txt
+	@$(INSTALL) $(COMPILED) -r requirements-dev.txt
 	@touch $@

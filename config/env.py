@@ -6,8 +6,9 @@ example. A missing one takes its default. What a value must be *together with ot
 """
 
 import os
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -81,6 +82,50 @@ def addresses(name: str) -> list[str]:
         return [str(ip_address(address)) for address in found]
     except ValueError:
         raise BadEnvironment(name, "a list of IP addresses with commas", "10.0.0.1,10.0.0.2") from None
+
+
+def networks(name: str, default: str) -> list[IPv4Network | IPv6Network]:
+    """IP networks; a single address is a network of one."""
+    try:
+        return [ip_network(network) for network in names(name, default.split(","))]
+    except ValueError:
+        raise BadEnvironment(name, "a list of IP networks with commas", "127.0.0.0/8,10.0.0.0/8") from None
+
+
+def url(name: str, schemes: tuple[str, ...], example: str) -> SplitResult | None:
+    """An address with one of these schemes and a host; None when the variable is not set."""
+    raw = os.environ.get(name)
+    return None if raw is None else _split(name, raw, schemes, example)
+
+
+def databases(name: str) -> list[dict[str, object]]:
+    """The `NAME`, `USER`, `PASSWORD`, `HOST` and `PORT` of each database address in the list."""
+    return [_database(name, raw) for raw in names(name, [])]
+
+
+def _database(name: str, raw: str) -> dict[str, object]:
+    example = "mysql://user:password@host:3306/stampede"
+    parts = _split(name, raw, ("mysql",), example)
+    if not parts.path.strip("/") or not parts.username:
+        raise BadEnvironment(name, "an address with a user and the name of a database", example)
+    return {
+        "NAME": parts.path.strip("/"),
+        "USER": unquote(parts.username),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname,
+        "PORT": parts.port or 3306,
+    }
+
+
+def _split(name: str, raw: str, schemes: tuple[str, ...], example: str) -> SplitResult:
+    try:
+        parts = urlsplit(raw)
+        usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadEnvironment(name, f"an address that begins with {' or '.join(f'{s}://' for s in schemes)}", example)
+    return parts
 
 
 def folder(name: str, default: Path) -> Path:

@@ -4,6 +4,7 @@ one data folder, a broker without a server, a simulated chain."""
 
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 from csp.constants import NONE, SELF
 
@@ -25,6 +26,9 @@ WEB_WORKERS = env.integer("STAMPEDE_WEB_WORKERS", 2, minimum=1)  # one per core
 WEB_THREADS = env.integer("STAMPEDE_WEB_THREADS", 8, minimum=1)
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
+
+# Who may read /metrics.
+INTERNAL_NETWORKS = env.networks("STAMPEDE_INTERNAL_NETWORKS", "127.0.0.0/8,::1/128")
 
 # --- the sale -------------------------------------------------------------------------------------------------------
 SIGNUPS_PER_MINUTE = env.integer("STAMPEDE_SIGNUPS_PER_MINUTE", 60)  # per client address; 0 switches it off
@@ -104,44 +108,90 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- database -------------------------------------------------------------------------------------------------------
 # WAL lets readers go on while one writes; FULL makes a commit survive a power cut, which is what "acknowledged" means.
 # IMMEDIATE takes the write lock at BEGIN, so that a transaction never fails half-way for having read first.
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA_DIR / "stampede.sqlite3",
-        "CONN_MAX_AGE": None,
-        "OPTIONS": {
-            "timeout": 30,
-            "transaction_mode": "IMMEDIATE",
-            "init_command": (
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;"
-            ),
-        },
-        # A file, so that tests with several connections see one database as the application does.
-        "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
-    }
+_SQLITE: dict[str, object] = {
+    "ENGINE": "django.db.backends.sqlite3",
+    "NAME": DATA_DIR / "stampede.sqlite3",
+    "CONN_MAX_AGE": None,
+    "OPTIONS": {
+        "timeout": 30,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;"
+        ),
+    },
+    # A file, so that tests with several connections see one database as the application does.
+    "TEST": {"NAME": DATA_DIR / "test.sqlite3"},
 }
+# A connection is kept, for making one costs as much as ten queries; it is looked at before each request, for the server
+# may have been restarted. Time-outs in seconds: a primary whose disk is full does not answer at all.
+_MARIADB: dict[str, object] = {
+    "ENGINE": "django.db.backends.mysql",
+    "CONN_MAX_AGE": 60,
+    "CONN_HEALTH_CHECKS": True,
+    "OPTIONS": {
+        "charset": "utf8mb4",
+        "isolation_level": "read committed",
+        "init_command": "SET SESSION innodb_lock_wait_timeout=10",
+        "connect_timeout": 2,
+        "read_timeout": 20,
+        "write_timeout": 20,
+    },
+    # Addresses on Bitcoin differ by case alone, so text is compared byte by byte, as SQLite does.
+    "TEST": {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"},
+}
+_primary = env.databases("STAMPEDE_DATABASE_URL")
+DATABASES: dict[str, dict[str, object]] = {"default": {**_MARIADB, **_primary[0]} if _primary else _SQLITE}
+REPLICAS = []
+for _number, _address in enumerate(env.databases("STAMPEDE_REPLICA_URLS"), start=1):
+    REPLICAS.append(f"replica{_number}")
+    DATABASES[REPLICAS[-1]] = {**_MARIADB, **_address, "TEST": {"MIRROR": "default"}}
+REPLICA_MAX_LAG = env.seconds("STAMPEDE_REPLICA_MAX_LAG", 2)  # an older one is left out until it has caught up
+PROVENANCE = env.flag("STAMPEDE_PROVENANCE", False)
 
 # --- cache, sessions, mail ------------------------------------------------------------------------------------------
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
-        "LOCATION": DATA_DIR / "cache",
-        "OPTIONS": {"MAX_ENTRIES": 10_000},
-    }
+REDIS_URL = env.url("STAMPEDE_REDIS_URL", ("redis", "rediss"), "redis://127.0.0.1:6379/0")
+_FILES: dict[str, object] = {
+    "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+    "LOCATION": DATA_DIR / "cache",
+    "OPTIONS": {"MAX_ENTRIES": 10_000},
 }
+_REDIS: dict[str, object] = {
+    "BACKEND": "django_redis.cache.RedisCache",
+    "LOCATION": REDIS_URL.geturl() if REDIS_URL else "",
+    "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5},
+}
+CACHES: dict[str, dict[str, object]] = {"default": _REDIS if REDIS_URL else _FILES}
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"  # the rows are the truth, the cache spares reading them
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 LOGIN_URL = "admin:login"
 
 MAILBOX_DIR = DATA_DIR / "mail"
-EMAIL_BACKEND = "config.maildir.EmailBackend"
+MAIL_BY = env.choice("STAMPEDE_MAIL", "maildir", ("maildir", "smtp", "ses"))
+EMAIL_BACKEND = {
+    "maildir": "config.maildir.EmailBackend",
+    "smtp": "django.core.mail.backends.smtp.EmailBackend",
+    "ses": "config.ses.EmailBackend",
+}[MAIL_BY]
+_smtp = env.url("STAMPEDE_SMTP_URL", ("smtp", "smtp+tls", "smtps"), "smtp+tls://user:password@mail.example.org:587")
+if _smtp:
+    EMAIL_HOST, EMAIL_PORT = _smtp.hostname, _smtp.port or 25
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_smtp.username or ""), unquote(_smtp.password or "")
+    EMAIL_USE_TLS, EMAIL_USE_SSL = _smtp.scheme == "smtp+tls", _smtp.scheme == "smtps"
+SES_REGION = env.text("STAMPEDE_SES_REGION", "eu-central-1")
+SES_ENDPOINT = env.text("STAMPEDE_SES_ENDPOINT", "")  # empty: the region's own
+MAILS_PER_SECOND = env.integer("STAMPEDE_MAILS_PER_SECOND", 0)  # what the account may send; 0: no limit
 EMAIL_TIMEOUT = 20  # seconds; a server that hangs must not hold a worker longer than a claim lasts
 DEFAULT_FROM_EMAIL = env.text("STAMPEDE_MAIL_FROM", "Stampede sale <sale@stampede.example>")
 
 # --- work in the background -----------------------------------------------------------------------------------------
 # See docs/decisions/0002: messages are files, rows are the truth; a lost message is found again by its row.
+BROKER = env.choice("STAMPEDE_BROKER", "folder", ("folder", "sqs"))
 QUEUE_DIR = DATA_DIR / "queue"
+SQS_ENDPOINT = env.text("STAMPEDE_SQS_ENDPOINT", "")  # empty: the region's own
+SQS_REGION = env.text("STAMPEDE_SQS_REGION", "eu-central-1")
+SQS_PREFIX = env.text("STAMPEDE_SQS_PREFIX", "stampede-")  # begins every queue's name
 CELERY_BROKER_URL = "folder://localhost"
 CELERY_BROKER_TRANSPORT = "config.folder_broker:Transport"
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -208,6 +258,7 @@ FORMAT_MODULE_PATH = ["config.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
+LOG_FORMAT = env.choice("STAMPEDE_LOG_FORMAT", "line", ("line", "json"))
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
