@@ -13,6 +13,8 @@ from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from config import logging as log_lines
+
 GetResponse = Callable[[HttpRequest], HttpResponse]
 logger = logging.getLogger(__name__)
 
@@ -29,8 +31,11 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
-        request.META["STAMPEDE_REQUEST_ID"] = request_id
-        response = self.get_response(request)
+        begun = log_lines.begin(request_id)
+        try:
+            response = self.get_response(request)
+        finally:
+            log_lines.end(begun)
         response["X-Request-ID"] = request_id
         return response
 

@@ -160,7 +160,11 @@ _REDIS: dict[str, object] = {
     "LOCATION": REDIS_URL.geturl() if REDIS_URL else "",
     "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5},
 }
-CACHES: dict[str, dict[str, object]] = {"default": _REDIS if REDIS_URL else _FILES}
+# What the default holds may be missing at any time. Who must know that it is missing asks "marks", which raises.
+CACHES: dict[str, dict[str, object]] = {
+    "default": _REDIS if REDIS_URL else _FILES,
+    "marks": {**_REDIS, "KEY_PREFIX": "mark"} if REDIS_URL else {**_FILES, "LOCATION": DATA_DIR / "marks"},
+}
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"  # the rows are the truth, the cache spares reading them
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
@@ -263,8 +267,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"redact": {"()": "config.logging.Redact"}},
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["redact"]}},
+    "formatters": {
+        "line": {"()": "config.logging.Line", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "config.logging.Json"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["redact"]}},
     "root": {
         "handlers": ["console"],
         "level": env.choice("STAMPEDE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
