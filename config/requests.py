@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Callable
 from http import HTTPStatus
+from ipaddress import ip_address
 
 from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
@@ -20,6 +21,36 @@ logger = logging.getLogger(__name__)
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 RETRY_AFTER_SECONDS = 5
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The address of the client. `X-Forwarded-For` counts only from our own proxies, read from the right: whatever
+    stands left of the first address that is not ours was written by the client."""
+    address = _ip(request.META.get("REMOTE_ADDR", ""))
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    while address in settings.TRUSTED_PROXIES and hops:
+        hop = _ip(hops.pop())
+        if hop is None:
+            break  # no proxy of ours writes this; the last address that one did write stands
+        address = hop
+    return address
+
+
+def is_internal(request: HttpRequest) -> bool:
+    """Whether it comes from our own networks. What a proxy passes on that is not known as ours does not: the address
+    would be the proxy's, and the client may be anybody."""
+    peer = _ip(request.META.get("REMOTE_ADDR", ""))
+    if "HTTP_X_FORWARDED_FOR" in request.META and peer not in settings.TRUSTED_PROXIES:
+        return False
+    address = client_address(request)
+    return address is not None and any(ip_address(address) in network for network in settings.INTERNAL_NETWORKS)
+
+
+def _ip(text: str) -> str | None:
+    try:
+        return str(ip_address(text.strip()))
+    except ValueError:
+        return None
 
 
 class RequestIdMiddleware:

@@ -1,12 +1,10 @@
-"""What the sale's views need to know of a request: who sent it, and from which page."""
+"""What the sale's views need to know of a request: from which page it was sent."""
 
 from collections.abc import Callable
 from functools import wraps
-from ipaddress import ip_address
 from typing import Concatenate, ParamSpec, cast
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -15,26 +13,6 @@ from django.views.decorators.http import require_safe
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
-
-
-def client_address(request: HttpRequest) -> str | None:
-    """The address of the client. `X-Forwarded-For` counts only from our own proxies, read from the right: whatever
-    stands left of the first address that is not ours was written by the client."""
-    address = _ip(request.META.get("REMOTE_ADDR", ""))
-    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
-    while address in settings.TRUSTED_PROXIES and hops:
-        hop = _ip(hops.pop())
-        if hop is None:
-            break  # no proxy of ours writes this; the last address that one did write stands
-        address = hop
-    return address
-
-
-def _ip(text: str) -> str | None:
-    try:
-        return str(ip_address(text.strip()))
-    except ValueError:
-        return None
 
 
 def same_origin(view: View[P]) -> View[P]:
