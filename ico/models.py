@@ -230,6 +230,13 @@ class OutboxMessage(models.Model):
     claim = models.CharField(max_length=32, blank=True, editable=False)
     attempts = models.PositiveIntegerField(default=0, editable=False)
     message_id = models.CharField(max_length=200, blank=True, editable=False)
+    taken_as = models.CharField(
+        max_length=200, blank=True, default="", db_default="", editable=False, help_text="The mail service's own id."
+    )
+    # `db_default`: the release before this one goes on writing rows while this one is put in place.
+    request_id = models.CharField(
+        max_length=64, blank=True, default="", db_default="", editable=False, help_text="The request that caused it."
+    )
     last_error = models.CharField(max_length=200, blank=True, editable=False)
     created_at = models.DateTimeField()
     sent_at = models.DateTimeField(null=True, editable=False)
@@ -240,6 +247,19 @@ class OutboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key} ({self.state})"
+
+
+class MailBudget(models.Model):
+    """What the mail account may send, and whether the mail server takes mails at all; one row, which all workers
+    share. Written by `budget`."""
+
+    name = models.CharField(primary_key=True, max_length=16)
+    full_at = models.DateTimeField(help_text="When no turn is missing any more; each turn taken moves it.")
+    closed_until = models.DateTimeField(help_text="No mail is tried before this.")
+    setbacks = models.PositiveIntegerField(default=0, help_text="How often it was closed since a mail went through.")
+
+    def __str__(self) -> str:
+        return f"{self.name}: closed until {self.closed_until:%H:%M:%S}"
 
 
 class Lease(models.Model):

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import F
 
+from config.logging import request_id
 from ico import mail
 from ico.models import Entrant, OutboxMessage
 
@@ -34,9 +35,9 @@ def put(*, kind: OutboxMessage.Kind, entrant: Entrant, now: datetime) -> None:
 
 
 def put_many(*, kind: OutboxMessage.Kind, entrants: Iterable[Entrant], now: datetime) -> None:
+    common = {"kind": kind, "due_at": now, "created_at": now, "request_id": request_id()[:64]}
     OutboxMessage.objects.bulk_create(
-        OutboxMessage(key=f"{kind.value}:{entrant.pk}", kind=kind, entrant=entrant, due_at=now, created_at=now)
-        for entrant in entrants
+        OutboxMessage(key=f"{kind.value}:{entrant.pk}", entrant=entrant, **common) for entrant in entrants
     )
 
 
@@ -55,6 +56,13 @@ def relay(*, publish: Publish, now: datetime) -> int:
     for part in _parts(claimed, MESSAGES_PER_TASK):
         publish(part, claim)
     return len(claimed)
+
+
+def give_back(*, ids: Iterable[int], claim: str) -> int:
+    """Mails whose message could not be published wait again and are due at once; nobody tried them, so no attempt is
+    counted. Only those that still bear `claim`. Returns how many."""
+    waiting = OutboxMessage.objects.filter(pk__in=list(ids), state=State.CLAIMED, claim=claim)
+    return waiting.update(state=State.PENDING, claim="", due_at=F("created_at"))
 
 
 def deliver(*, ids: list[int], claim: str, clock: Callable[[], datetime]) -> int:

@@ -13,6 +13,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.utils import timezone
 from pytest_django import Settings
 
+from config.logging import caused_by
 from config.maildir import EmailBackend as Maildir
 from ico import invitations, outbox
 from ico.models import Invitation, OutboxMessage, Sale
@@ -179,3 +180,24 @@ def test_one_message_carries_many_rows(sale: Sale) -> None:
     for n in range(outbox.MESSAGES_PER_TASK + 1):
         join(sale, f"v{n}@example.org")
     assert [len(ids) for ids, _ in claimed(timezone.now())] == [outbox.MESSAGES_PER_TASK, 1]
+
+
+def test_a_mail_bears_the_id_of_the_request_that_caused_it(sale: Sale) -> None:
+    with caused_by("signup-of-ada"):
+        join(sale, "ada@example.org")
+    join(sale, "bob@example.org")
+    assert list(OutboxMessage.objects.order_by("pk").values_list("request_id", flat=True)) == ["signup-of-ada", ""]
+
+
+def test_what_could_not_be_published_is_given_back_and_due_at_once(sale: Sale, mailbox: Path) -> None:
+    for name in ("ada", "bob", "cyd"):
+        join(sale, f"{name}@example.org")
+    now = timezone.now()
+    ((ids, claim),) = claimed(now)
+    assert outbox.give_back(ids=ids[:2], claim="a claim of somebody else") == 0
+    assert outbox.give_back(ids=ids[:2], claim=claim) == 2
+    rows = OutboxMessage.objects.order_by("pk").values_list("state", "attempts", "claim")
+    assert list(rows) == [(State.PENDING, 0, ""), (State.PENDING, 0, ""), (State.CLAIMED, 0, claim)]
+    assert deliver_due(now) == 2
+    assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now) == 1
+    assert len(mails(mailbox)) == 3
