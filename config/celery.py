@@ -1,4 +1,4 @@
-"""The Celery application of workers and beat. What runs when stands in `settings.CELERY_BEAT_SCHEDULE`."""
+"""The Celery application of workers and clock. What runs when stands in `settings.CELERY_BEAT_SCHEDULE`."""
 
 import os
 from typing import Any

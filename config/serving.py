@@ -1,5 +1,5 @@
-"""The whole application on one machine without any server installed: web, worker, beat and the simulated chain, kept
-running by supervisor in one data folder."""
+"""The whole application on one machine without any server installed: web, worker, clock, chain follower and the
+simulated chain, kept running by supervisor in one data folder."""
 
 import fcntl
 import os
@@ -21,7 +21,7 @@ from django.core.management import call_command
 from django.utils.crypto import get_random_string
 
 START_SECONDS = 60
-STOP_SECONDS = 150  # supervisor stops one program after the other, and gives each 30 s
+STOP_SECONDS = 180  # supervisor stops one program after the other, and gives each 30 s
 OPERATOR = "operator"
 
 # What makes a demonstration quick. Whatever the environment says already goes first.
@@ -42,8 +42,10 @@ childlogdir = {logs}
 command = {python} -m gunicorn -c {base}/deploy/gunicorn.conf.py config.wsgi:application
 [program:worker]
 command = {python} -m celery -A config worker --pool threads --concurrency 4 {worker_alone} --loglevel WARNING
-[program:beat]
+[program:clock]
 command = {python} -m celery -A config beat --loglevel WARNING --pidfile=
+[program:follower]
+command = {python} {base}/manage.py follow_chains
 [program:chain]
 command = {python} {base}/manage.py simulated_chain
 """

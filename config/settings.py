@@ -212,19 +212,17 @@ CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+CELERY_BEAT_SCHEDULER = "config.clock:Scheduler"
 
 
 def _every(seconds: float, task: str) -> dict[str, object]:
-    # A tick that was not taken up in time is worthless: the next one does its work.
-    return {"task": task, "schedule": timedelta(seconds=seconds), "options": {"expires": max(2.0, seconds)}}
+    return {"task": task, "schedule": timedelta(seconds=seconds)}
 
 
 CELERY_BEAT_SCHEDULE = {
     "number": _every(0.5, "ico.number"),
     "relay": _every(0.5, "ico.relay"),
     "release": _every(1, "ico.release"),
-    "follow": _every(1, "ico.follow"),
     "expire": _every(5, "ico.expire"),
     "board": _every(1, "ico.board"),
 }

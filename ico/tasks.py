@@ -1,18 +1,15 @@
-"""Celery tasks: ticks of the clock and messages of the outbox. Each translates and calls; each is safe to run twice
-and at the same time, because the domain takes its own locks."""
+"""Celery tasks: ticks of the clock, which the clock's own process runs (`config/clock.py`), and messages of the outbox,
+which workers take up. Each translates and calls; each is safe to run twice and at the same time, because the domain
+takes its own locks."""
 
-import logging
 import os
 import socket
 
 from celery import shared_task
 from django.utils import timezone
 
-from ico import board, deposits, invitations, outbox, release, waitlist
-from ico.chains.base import ChainError
-from ico.models import Chain, Sale
-
-logger = logging.getLogger(__name__)
+from ico import board, invitations, outbox, release, waitlist
+from ico.models import Sale
 
 HOLDER = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -63,18 +60,3 @@ def publish_board() -> None:
     """Renew the boards, so that their age shows that somebody is at work."""
     for sale_id in _sales():
         board.publish(sale_id)
-
-
-@shared_task(name="ico.follow")
-def follow() -> None:
-    """Follow both chains by one step each, and read the load of the one that the release depends on."""
-    for chain in Chain.values:
-        try:
-            client = deposits.client_for(chain)
-            deposits.follow(chain=chain, client=client, now=timezone.now())
-            if chain == Chain.ETH:
-                deposits.read_load(client=client, now=timezone.now())
-        except ChainError as error:
-            logger.warning("%s was not followed: %s", chain, error)
-        except Exception:  # whatever is wrong with this chain's books, the other one is followed all the same
-            logger.exception("%s was not followed", chain)

@@ -1,4 +1,4 @@
-"""The application as it really runs: web, worker, beat and chain as processes of their own, in a fresh data folder."""
+"""The application as it really runs: web, worker, clock, follower and chain as processes of their own, in a fresh data folder."""
 
 from __future__ import annotations
 

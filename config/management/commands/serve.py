@@ -12,7 +12,7 @@ from config import serving
 
 
 class Command(BaseCommand):
-    help = "Start web, worker, beat and the simulated chain in the data folder, and keep them running until Ctrl-C."
+    help = "Start everything that belongs to the application in the data folder, and keep it running until Ctrl-C."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
