@@ -1,15 +1,34 @@
 """Which sale is on, and the operator's steps: open one, pause it, let it go on."""
 
+import logging
 import time
+from dataclasses import dataclass, replace
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
+from django.db import DatabaseError
 from django.utils import timezone
 
+from config import database
+from config.faults import words
 from ico.models import Sale
 
+logger = logging.getLogger(__name__)
 _MEMORY_SECONDS = 1.0
-_current: tuple[float, Sale] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The sale as it was at `as_of` (None: not known when), and when somebody last tried to look."""
+
+    looked_at: float
+    as_of: datetime | None
+    sale: Sale
+
+
+_current: _Known | None = None
+_looking = Lock()
 
 
 class BelowReserved(Exception):
@@ -22,12 +41,32 @@ class NoSale(Exception):
 
 def current() -> Sale:
     """The sale that the public pages are about: the one that is open, else the next to open, else the last. Remembered
-    for a second, so its counters may be that old; whoever decides something reads the row anew."""
-    global _current
+    for a second, so its counters may be that old, and for as long as the database does not answer; whoever decides
+    something reads the row anew."""
     known = _current
-    if known is None or time.monotonic() - known[0] > _MEMORY_SECONDS:
-        known = _current = (time.monotonic(), _chosen(timezone.now()))
-    return known[1]
+    if known is None:
+        known = _look()
+    elif time.monotonic() - known.looked_at > _MEMORY_SECONDS and _looking.acquire(blocking=False):
+        try:  # one thread looks, and the others go on with what is known
+            known = _look()
+        except DatabaseError as error:
+            logger.warning("going on with the sale as it is remembered: %s", words(error))
+            known = _remember(replace(known, looked_at=time.monotonic()))
+        finally:
+            _looking.release()
+    database.remembered(known.as_of)
+    return known.sale
+
+
+def _look() -> _Known:
+    sale = _chosen(timezone.now())
+    return _remember(_Known(time.monotonic(), database.as_of(), sale))
+
+
+def _remember(known: _Known) -> _Known:
+    global _current
+    _current = known
+    return known
 
 
 def _chosen(now: datetime) -> Sale:
