@@ -93,10 +93,15 @@ def current(sale_id: int) -> Board:
     return known[1]
 
 
+def on_this_machine() -> list[Board]:
+    """The boards that lie here, as their files say: no query."""
+    return [current(int(path.stem.removeprefix("board-"))) for path in _files()]
+
+
 def forget() -> None:
     """Drop what this process has read and remove the files (another database, as between tests)."""
     _read.clear()
-    for path in Path(settings.DATA_DIR).glob("board-*.json"):
+    for path in _files():
         path.unlink()
 
 
@@ -105,6 +110,10 @@ _read: dict[int, tuple[tuple[int, int], Board]] = {}
 
 def _path(sale_id: int) -> Path:
     return Path(settings.DATA_DIR) / f"board-{sale_id}.json"
+
+
+def _files() -> list[Path]:
+    return sorted(Path(settings.DATA_DIR).glob("board-*.json"))
 
 
 def _stamp(path: Path) -> tuple[int, int]:
