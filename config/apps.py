@@ -5,4 +5,9 @@ class ConfigConfig(AppConfig):
     name = "config"
 
     def ready(self) -> None:
+        from django.db.backends.signals import connection_created
+
         from config import checks  # noqa: F401 (registers the system checks)
+        from config.database import count_queries
+
+        connection_created.connect(count_queries)
