@@ -81,6 +81,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "config.database.ReadingMiddleware",
     "config.operators.OperatorsMiddleware",
 ]
 # Sessions, logins and messages exist below these addresses only; the admin looks for their middlewares by name.
@@ -124,27 +125,31 @@ _SQLITE: dict[str, object] = {
 }
 # A connection is kept, for making one costs as much as ten queries; it is looked at before each request, for the server
 # may have been restarted. Time-outs in seconds: a primary whose disk is full does not answer at all.
+_OPTIONS: dict[str, object] = {
+    "charset": "utf8mb4",
+    "isolation_level": "read committed",
+    "init_command": "SET SESSION innodb_lock_wait_timeout=10",
+    "connect_timeout": 2,
+    "read_timeout": 20,
+    "write_timeout": 20,
+}
 _MARIADB: dict[str, object] = {
     "ENGINE": "django.db.backends.mysql",
     "CONN_MAX_AGE": 60,
     "CONN_HEALTH_CHECKS": True,
-    "OPTIONS": {
-        "charset": "utf8mb4",
-        "isolation_level": "read committed",
-        "init_command": "SET SESSION innodb_lock_wait_timeout=10",
-        "connect_timeout": 2,
-        "read_timeout": 20,
-        "write_timeout": 20,
-    },
+    "OPTIONS": _OPTIONS,
     # Addresses on Bitcoin differ by case alone, so text is compared byte by byte, as SQLite does.
     "TEST": {"CHARSET": "utf8mb4", "COLLATION": "utf8mb4_bin"},
 }
+# A replica only answers pages; one that hangs must not hold a thread for long, as another can answer the same.
+_READS = {**_OPTIONS, "read_timeout": 5, "write_timeout": 5}
 _primary = env.databases("STAMPEDE_DATABASE_URL")
 DATABASES: dict[str, dict[str, object]] = {"default": {**_MARIADB, **_primary[0]} if _primary else _SQLITE}
 REPLICAS = []
 for _number, _address in enumerate(env.databases("STAMPEDE_REPLICA_URLS"), start=1):
     REPLICAS.append(f"replica{_number}")
-    DATABASES[REPLICAS[-1]] = {**_MARIADB, **_address, "TEST": {"MIRROR": "default"}}
+    DATABASES[REPLICAS[-1]] = {**_MARIADB, **_address, "OPTIONS": _READS, "TEST": {"MIRROR": "default"}}
+DATABASE_ROUTERS = ["config.database.Router"] if REPLICAS else []
 REPLICA_MAX_LAG = env.seconds("STAMPEDE_REPLICA_MAX_LAG", 2)  # an older one is left out until it has caught up
 PROVENANCE = env.flag("STAMPEDE_PROVENANCE", False)
 
