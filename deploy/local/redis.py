@@ -1,0 +1,32 @@
+"""The Redis of a stack: cache, sessions, limits, short locks. Nothing in it is the only copy of anything: sessions are
+rows of the database, limits and locks end by themselves, the rest is computed again. So nothing is written to disk, and
+when memory is full, what was not used for longest goes, whatever it is; refusing writes would hit everybody instead."""
+
+import shutil
+from pathlib import Path
+
+from deploy.local.layout import HOST, Layout
+
+_OPTIONS = """\
+bind {host}
+port {port}
+dir {folder}
+daemonize no
+save ""
+appendonly no
+maxmemory 128mb
+maxmemory-policy allkeys-lru
+databases 64
+"""
+
+
+def _file(layout: Layout) -> Path:
+    return layout.conf / "redis.conf"
+
+
+def write(layout: Layout) -> None:
+    _file(layout).write_text(_OPTIONS.format(host=HOST, port=layout.port("redis"), folder=layout.folder))
+
+
+def command(layout: Layout) -> list[str]:
+    return [shutil.which("redis-server") or "/usr/bin/redis-server", str(_file(layout))]
