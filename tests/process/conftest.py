@@ -1,4 +1,4 @@
-"""The application as it really runs: web, worker, clock, follower and chain as processes of their own, in a fresh data folder."""
+"""The application as it really runs: web, worker, clock, follower and chain as processes, in a fresh data folder."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import pytest
 
 from config.serving import free_port
 from tests.deadline import until
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.process.crowd import ROOT, manage
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,7 @@ class Served:
         return {**os.environ, "STAMPEDE_DATA": str(self.data)}
 
     def manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=180, check=False
-        )
+        return manage(self, *arguments)
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """Those of the running processes whose command line has all these words, parents first."""
