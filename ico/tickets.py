@@ -29,8 +29,17 @@ class Ticket:
     sale_id: int
     entrant_id: int
 
+    @property
+    def person(self) -> str:
+        """Who holds it, for `config.database`: whoever has a ticket of this place."""
+        return person(self.entrant_id)
+
     def __str__(self) -> str:
         return _signer.sign(f"{self.kind.value}{self.sale_id}.{self.entrant_id}")
+
+
+def person(entrant_id: int) -> str:
+    return f"entrant:{entrant_id}"
 
 
 def read(text: str) -> Ticket:
