@@ -13,6 +13,7 @@ from threading import Lock
 from django.db import IntegrityError, transaction
 from django.db.models import Case, F, IntegerField, Value, When
 
+from config import database
 from ico import board, emails, outbox, sales, tickets
 from ico.invitations import decline
 from ico.models import Entrant, OutboxMessage, Sale
@@ -75,6 +76,7 @@ def join(*, email: str, client_address: str | None, now: datetime) -> Place:
         if first is None:
             raise  # not the email: something else is wrong with the row
         return Place(str(Ticket(Kind.VIEWER, sale.pk, first.pk)), None, first.pk)
+    database.wrote(Ticket(Kind.HOLDER, sale.pk, entrant.pk).person)
     return Place(str(Ticket(Kind.HOLDER, sale.pk, entrant.pk)), None, entrant.pk)
 
 
@@ -98,12 +100,13 @@ def look_up(text: str) -> Position:
     """Where the holder of this ticket stands. In steady state no query: the number never changes, so the process
     remembers it, and the rest is arithmetic on the board. Raises `UnknownTicket`."""
     ticket = tickets.read(text)
+    database.reading_as(ticket.person)
     number = _number_of(ticket.entrant_id)
     line = board.current(ticket.sale_id)
     if number is None or number > line.last_number:  # given, and not on the board for another moment
         return _unnumbered(ticket, line)
     if number <= line.served:
-        return _outside(_visible(_state_of(ticket), ticket.kind), number, line)
+        return _outside(_visible(_released(_state_of(ticket)), ticket.kind), number, line)
     ahead = line.ahead_of(number)
     if ahead is None:
         return _outside(Entrant.State.LEFT, number, line)
@@ -133,6 +136,7 @@ def leave(text: str) -> None:
                 return
             decline(entrant_id=ticket.entrant_id)
             Entrant.objects.filter(pk=ticket.entrant_id).update(**gone)
+    database.wrote(ticket.person)
     board.publish(ticket.sale_id)
 
 
@@ -153,7 +157,7 @@ def _number_of(entrant_id: int) -> int | None:
     if known is not None:
         return known
     try:
-        number = Entrant.objects.values_list("number", flat=True).get(pk=entrant_id)
+        number = database.surely(lambda: Entrant.objects.values_list("number", flat=True).get(pk=entrant_id))
     except Entrant.DoesNotExist:
         raise UnknownTicket("this place does not exist any more") from None
     if number is not None:
@@ -166,9 +170,14 @@ def _number_of(entrant_id: int) -> int | None:
 
 def _state_of(ticket: Ticket) -> str:
     try:
-        return Entrant.objects.values_list("state", flat=True).get(pk=ticket.entrant_id)
+        return database.surely(lambda: Entrant.objects.values_list("state", flat=True).get(pk=ticket.entrant_id))
     except Entrant.DoesNotExist:
         raise UnknownTicket("this place does not exist any more") from None
+
+
+def _released(state: str) -> str:
+    """The board may be ahead of the replica that was asked: then it was this place's turn a moment ago."""
+    return Entrant.State.INVITED.value if state == Entrant.State.WAITING else state
 
 
 def _visible(state: str, kind: Kind) -> str:
