@@ -16,7 +16,8 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils.crypto import salted_hmac
 
-from ico import addresses, caps, terms, wallets
+from config import database
+from ico import addresses, caps, terms, tickets, wallets
 from ico.models import Chain, ChainCursor, Deposit, Entrant, Invitation, Terms
 
 Step = Literal["terms", "wallet", "payment"]
@@ -71,13 +72,12 @@ def token_of(nonce: str) -> str:
 def find(token: str, *, now: datetime) -> Invitation:
     """The invitation of this token. Raises `UnknownInvitation`, `InvitationEnded`. Whoever has joined keeps access to
     the payment page for good: money may still be on its way."""
-    invitation = (
-        Invitation.objects.select_related("sale", "entrant", "btc_rate", "eth_rate")
-        .filter(token_digest=_digest(token))
-        .first()
-    )
-    if invitation is None:
-        raise UnknownInvitation("no invitation has this token")
+    database.reading_as(_holder(_digest(token)))
+    whole = Invitation.objects.select_related("sale", "entrant", "btc_rate", "eth_rate")
+    try:
+        invitation = database.surely(lambda: whole.get(token_digest=_digest(token)))
+    except Invitation.DoesNotExist:
+        raise UnknownInvitation("no invitation has this token") from None
     over = invitation.state in ENDED or invitation.expires_at <= now
     if over and invitation.joined_at is None:
         raise InvitationEnded(invitation)
@@ -101,6 +101,7 @@ def accept_terms(
     )
     if not accepted:
         _refuse(invitation, now)
+    _wrote(invitation)
 
 
 def enter_wallets(*, invitation: Invitation, btc_address: str, eth_address: str, now: datetime) -> None:
@@ -127,6 +128,7 @@ def enter_wallets(*, invitation: Invitation, btc_address: str, eth_address: str,
         Entrant.objects.filter(pk=invitation.entrant_id).update(state=Entrant.State.JOINED)
         for chain in Chain.values:
             addresses.issue(chain=chain, invitation=invitation, now=now)
+    _wrote(invitation)
 
 
 def decline(*, entrant_id: int) -> None:
@@ -135,6 +137,7 @@ def decline(*, entrant_id: int) -> None:
     invitation = Invitation.objects.only("pk", "sale_id", "allowance_cents").get(entrant_id=entrant_id)
     if not _end(invitation, Q(state__in=UNUSED), Invitation.State.DECLINED):
         raise AlreadyJoined("wallets are entered and addresses given out; this place cannot be given up any more")
+    _wrote(invitation)
 
 
 def expire(*, now: datetime) -> int:
@@ -205,6 +208,16 @@ def _refuse(invitation: Invitation, now: datetime) -> None:
     if invitation.joined_at is None and (invitation.state in ENDED or invitation.expires_at <= now):
         raise InvitationEnded(invitation)
     raise StepOutOfOrder(due_step(invitation))
+
+
+def _holder(token_digest: str) -> str:
+    """Who holds this invitation, for `config.database`."""
+    return f"invitation:{token_digest}"
+
+
+def _wrote(invitation: Invitation) -> None:
+    """Its owner did, who also holds a ticket."""
+    database.wrote(_holder(invitation.token_digest), tickets.person(invitation.entrant_id))
 
 
 def _digest(token: str) -> str:
