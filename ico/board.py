@@ -26,6 +26,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
+from config import database
 from ico.models import Entrant, Release, Sale
 
 PLACING_POLL_SECONDS = 1.0
@@ -90,6 +91,7 @@ def current(sale_id: int) -> Board:
     known = _read.get(sale_id)
     if known is None or known[0] != stamp:
         known = _read[sale_id] = (stamp, _parse(path.read_bytes()))
+    database.remembered(known[1].as_of)
     return known[1]
 
 
