@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from config import database
 from config.requests import client_address, explain
 from ico import api, board, invitations, sales, throttle, tickets, waitlist
 from ico.emails import InvalidEmail
@@ -86,7 +87,7 @@ def line(request: HttpRequest, ticket: str) -> HttpResponse:
     return private(
         page(
             "line.html",
-            sale=Sale.objects.get(pk=held.sale_id),
+            sale=database.surely(lambda: Sale.objects.get(pk=held.sale_id)),
             ticket=ticket,
             place=place,
             can_leave=held.kind is tickets.Kind.HOLDER,
