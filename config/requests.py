@@ -10,11 +10,12 @@ from ipaddress import ip_address
 
 from django.conf import settings
 from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.db import DatabaseError
+from django.db import Error
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from config import logging as log_lines
+from config.faults import words
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 logger = logging.getLogger(__name__)
@@ -100,6 +101,14 @@ class BodyLimitMiddleware:
         return self.get_response(request)
 
 
+def no_database(request: HttpRequest, error: Error) -> HttpResponse:
+    """503: whatever the database refused may work in a moment. The log says in words what it was."""
+    logger.error("the database did not answer: %s", words(error), exc_info=error)
+    response = explain(request, 503)
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
 def problem(status: int, detail: str, **members: object) -> HttpResponse:
     """An `application/problem+json` answer: type, title, status, detail, and whatever else the caller names."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **members}
@@ -135,11 +144,8 @@ class ProblemMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, RequestDataTooBig):
             return explain(request, 413)
-        if isinstance(exception, DatabaseError):
-            logger.error("the database did not answer: %s", exception, exc_info=exception)
-            response = explain(request, 503)
-            response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-            return response
+        if isinstance(exception, Error):
+            return no_database(request, exception)
         if isinstance(exception, (Http404, PermissionDenied, BadRequest, SuspiciousOperation)):
             told = isinstance(exception, (Http404, PermissionDenied)) and exception.args
             return explain(request, _STATUS_OF[_kind(exception)], str(exception) if told else "")
