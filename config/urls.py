@@ -1,11 +1,14 @@
 """Where everything is."""
 
+import sys
+
 from django.contrib import admin
+from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from config.health import healthz
-from config.requests import explain
+from config.requests import explain, no_database
 
 urlpatterns = [
     path("", include("ico.urls")),
@@ -31,4 +34,7 @@ def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
+    error = sys.exc_info()[1]
+    if isinstance(error, Error):  # outside of a view, in a middleware: a session could not be read
+        return no_database(request, error)
     return explain(request, 500)
