@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,8 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.utils.crypto import get_random_string
 
+from config import supervising
+
 START_SECONDS = 60
 STOP_SECONDS = 180  # supervisor stops one program after the other, and gives each 30 s
 OPERATOR = "operator"
@@ -30,35 +31,6 @@ DEMO_PACE = {
     "STAMPEDE_ETH_BLOCK_SECONDS": "1",
     "STAMPEDE_SIGNUPS_PER_MINUTE": "6000",
 }
-
-_SUPERVISOR = """\
-[supervisord]
-nodaemon = true
-logfile = {logs}/supervisor.log
-pidfile = {data}/supervisor.pid
-childlogdir = {logs}
-{user}
-[program:web]
-command = {python} -m gunicorn -c {base}/deploy/gunicorn.conf.py config.wsgi:application
-[program:worker]
-command = {python} -m celery -A config worker --pool threads --concurrency 4 {worker_alone} --loglevel WARNING
-[program:clock]
-command = {python} -m celery -A config beat --loglevel WARNING --pidfile=
-[program:follower]
-command = {python} {base}/manage.py follow_chains
-[program:chain]
-command = {python} {base}/manage.py simulated_chain
-"""
-_EACH_PROGRAM = """\
-directory = {base}
-autorestart = true
-startsecs = 1
-startretries = 20
-stopwaitsecs = 30
-killasgroup = true
-redirect_stderr = true
-stdout_logfile = {logs}/%(program_name)s.log
-"""
 
 
 class CannotServe(Exception):
@@ -75,10 +47,12 @@ class Running:
 
 
 def prepare() -> str | None:
-    """Make the data folder ready: tables, static files, an operator. Returns the operator's password when the account
-    was made now, None when it was there already."""
+    """Make the data folder ready: tables, static files, queues, an operator. Returns the operator's password when the
+    account was made now, None when it was there already."""
     call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
+    for folder in ("messages", "control"):
+        (Path(settings.QUEUE_DIR) / folder).mkdir(parents=True, exist_ok=True)
     users = get_user_model().objects
     if users.filter(username=OPERATOR).exists():
         return None
@@ -113,8 +87,6 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def _supervised(host: str, port: int, url: str, logs: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    for folder in ("messages", "control"):
-        (Path(settings.QUEUE_DIR) / folder).mkdir(parents=True, exist_ok=True)
     environment = {
         **DEMO_PACE,
         **os.environ,
@@ -125,7 +97,7 @@ def _supervised(host: str, port: int, url: str, logs: Path) -> Iterator["subproc
     }
     with open(logs / "supervisor.out", "ab") as output:
         supervisor = subprocess.Popen(  # noqa: S603 (our own interpreter, our own configuration)
-            [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(_configuration(logs))],
+            supervising.supervisor(_configuration(logs)),
             env=environment,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -146,21 +118,10 @@ def free_port() -> int:
 
 
 def _configuration(logs: Path) -> Path:
-    values = {
-        "python": sys.executable,
-        "base": settings.BASE_DIR,
-        "data": settings.DATA_DIR,
-        "logs": logs,
-        # there is one worker, and nobody to talk to
-        "worker_alone": "--without-gossip --without-mingle --without-heartbeat",
-        # supervisor warns loudly when root does not say that root is meant
-        "user": "user = root" if os.geteuid() == 0 else "",
-    }
-    text = _SUPERVISOR.format(**values)
-    for_each = _EACH_PROGRAM.format(**values)
-    lines = [line + "\n" + for_each if line.startswith("command") else line for line in text.splitlines()]
-    path = Path(settings.DATA_DIR) / "supervisor.conf"
-    path.write_text("\n".join(lines) + "\n")
+    data = Path(settings.DATA_DIR)
+    path = data / "supervisor.conf"
+    programs = supervising.application()
+    path.write_text(supervising.configuration(programs, logs=logs, pidfile=data / "supervisor.pid"))
     return path
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from config import supervising
 from config.supervising import Program
+from deploy import nginx
 from deploy.local import mariadb, redis, sqs
 from deploy.local.layout import HOST, NODES, Layout
 
@@ -14,7 +15,7 @@ RANKS = {"servers": 100, "application": 200, "edge": 300}
 
 def programs(layout: Layout) -> list[Program]:
     """Those that the stack has; they start when told."""
-    found = [*_servers(layout), *_application()]
+    found = [*_servers(layout), *_application(), _edge(layout)]
     return [replace(one, autostart=False, rank=RANKS[one.group]) for one in found if layout.has(one.name)]
 
 
@@ -33,10 +34,28 @@ def _application() -> list[Program]:
     return [replace(program, group="application") for program in supervising.application()]
 
 
+def _edge(layout: Layout) -> Program:
+    conf = layout.folder / "nginx" / "nginx.conf"
+    # QUIT lets it answer what it is answering; TERM does not.
+    return Program("nginx", nginx.command(conf), layout.folder, group="edge", stop_signal="QUIT")
+
+
+def _write_nginx(layout: Layout) -> None:
+    nginx.write(
+        layout.folder / "nginx",
+        listen=f"{HOST}:{layout.port('nginx')}",
+        upstream=f"{HOST}:{layout.port('web')}",
+        static_root=layout.data / "static",
+        internal=f"{HOST}:{layout.port('nginx-status')}",
+        logs=layout.logs / "nginx",
+    )
+
+
 def write(layout: Layout) -> None:
     """The configuration files of the programs, supervisor's among them."""
     mariadb.write(layout)
     redis.write(layout)
+    _write_nginx(layout)
     text = supervising.configuration(
         programs(layout),
         logs=layout.logs,
