@@ -1,8 +1,9 @@
 """The mails: what they say, and how a mail server's answer is understood."""
 
+import re
 import smtplib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.utils import parseaddr
 
 from django.conf import settings
@@ -17,7 +18,15 @@ from ico.tickets import Kind, Ticket
 
 
 class TryLater(Exception):
-    """The mail server is away or busy; the same mail may go through later."""
+    """This mail was refused for now; the same mail may be taken later, and others now."""
+
+
+class Away(Exception):
+    """No mail gets through for now, whichever it is: the server does not answer, or does not talk to us."""
+
+
+class SlowDown(Away):
+    """The server takes no mail for now, because we send faster or more than it allows."""
 
 
 class NeverAgain(Exception):
@@ -30,34 +39,90 @@ class Connection:
     def __init__(self, backend: BaseEmailBackend) -> None:
         self._backend = backend
 
-    def send(self, mail: EmailMultiAlternatives) -> None:
-        """Hand one mail over. Raises `TryLater`, `NeverAgain`."""
+    def open(self) -> None:
+        """Begin the conversation, unless it goes on. Raises `Away`."""
+        try:
+            self._backend.open()
+        except smtplib.SMTPResponseException as error:
+            raise _about_us(error.smtp_code, error.smtp_error) from error
+        except OSError as error:  # smtplib's other errors and the network's are all of this family
+            raise Away(f"{type(error).__name__}: {error}") from error
+
+    def send(self, mail: EmailMultiAlternatives) -> str:
+        """Hand one mail over. Returns the id under which the service took it, "" if it names none. Raises `TryLater`,
+        `Away`, `SlowDown`, `NeverAgain`; after an error of another kind the conversation begins anew."""
         try:
             self._backend.send_messages([mail])
         except smtplib.SMTPRecipientsRefused as error:
-            codes = [code for code, _ in error.recipients.values()]
-            raise _kind(max(codes, default=451))(f"recipient refused ({codes})") from error
+            raise max((_about_mail(*answer) for answer in error.recipients.values()), key=_weight) from error
         except smtplib.SMTPDataError as error:
-            raise _kind(error.smtp_code)(f"refused with {error.smtp_code}") from error
-        except smtplib.SMTPResponseException as error:
-            self._backend.close()  # about the conversation (a password, a sender), not about this mail
-            raise TryLater(f"the server answered {error.smtp_code}") from error
-        except OSError as error:  # smtplib's other errors and the network's are all of this family
-            self._backend.close()  # the next mail opens a new conversation instead of failing on this one
-            raise TryLater(f"{type(error).__name__}: {error}") from error
+            raise _about_mail(error.smtp_code, error.smtp_error) from error
+        except smtplib.SMTPResponseException as error:  # of the conversation: a password, a sender
+            raise _about_us(error.smtp_code, error.smtp_error) from error
+        except smtplib.SMTPNotSupportedError as error:
+            raise TryLater(str(error)) from error
+        except OSError as error:
+            raise Away(f"{type(error).__name__}: {error}") from error
+        except Exception:
+            self.close()  # half of a mail may have been said
+            raise
+        return str(getattr(mail, "taken_as", ""))
 
-
-def _kind(code: int) -> type[Exception]:
-    return NeverAgain if 500 <= code < 600 else TryLater
+    def close(self) -> None:
+        with suppress(OSError):  # whatever was taken was taken; a good-bye that fails changes nothing
+            self._backend.close()
 
 
 @contextmanager
 def connection() -> Iterator[Connection]:
-    backend = get_connection()
+    """A conversation that is closed at the end; it begins with the first mail."""
+    conversation = Connection(get_connection())
     try:
-        yield Connection(backend)
+        yield conversation
     finally:
-        backend.close()
+        conversation.close()
+
+
+_ABOUT_RECIPIENT = re.compile(r"4\.[126]\.")  # enhanced status codes (RFC 3463): address, mailbox, content
+_TOO_FAST = re.compile(r"throttl|too (many|fast|much)|\brate\b|quota|4\.3\.[12]", re.IGNORECASE)
+_BUSY_CODES = (421, 452, 454)  # not available, out of storage; 454 is how SES says that the rate is exceeded
+
+
+def kind_of_refusal(code: int, text: str) -> type[Exception]:
+    """What a reply (RFC 5321) to a mail's recipient or content means: about this mail, or about all of them?
+
+    452 and 4.2.2 may be a recipient's full mailbox, 450 a grey list, 451 with "rate" in it the server's limit.
+    """
+    if 500 <= code < 600:
+        return NeverAgain
+    if code == 421:
+        return SlowDown
+    if _ABOUT_RECIPIENT.match(text):
+        return TryLater
+    return SlowDown if code in _BUSY_CODES or _TOO_FAST.search(text) else TryLater
+
+
+def _about_mail(code: int, text: bytes | str) -> Exception:
+    return kind_of_refusal(code, _words(text))(f"refused with {_name(code, text)}")
+
+
+def _about_us(code: int, text: bytes | str) -> Exception:
+    kind = SlowDown if kind_of_refusal(code, _words(text)) is SlowDown else Away
+    return kind(f"the server answered {_name(code, text)}")
+
+
+def _weight(error: Exception) -> int:
+    return (TryLater, NeverAgain, SlowDown).index(type(error))
+
+
+def _words(text: bytes | str) -> str:
+    return text.decode(errors="replace") if isinstance(text, bytes) else text
+
+
+def _name(code: int, text: bytes | str) -> str:
+    """The code and the enhanced one. Not the words: they often repeat the recipient's address, and this is logged."""
+    enhanced = re.match(r"[245]\.\d{1,3}\.\d{1,3}", _words(text))
+    return f"{code} {enhanced[0]}" if enhanced else str(code)
 
 
 def message_id(message: OutboxMessage) -> str:

@@ -6,15 +6,18 @@ its own on the claim, so a message that is delivered twice is sent once.
 """
 
 import logging
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F
+from django.db import InterfaceError, OperationalError
+from django.db import connection as database
+from django.db.models import Case, F, QuerySet, Value, When
 
-from config.logging import request_id
-from ico import mail
+from config.logging import caused_by, request_id
+from ico import budget, mail
 from ico.models import Entrant, OutboxMessage
 
 logger = logging.getLogger(__name__)
@@ -24,6 +27,7 @@ CLAIM_SECONDS = 60
 CLAIM_AT_ONCE = 500
 MESSAGES_PER_TASK = 50
 LONGEST_RETRY_SECONDS = 3_600
+NOTE_AGAIN_AFTER = (0.2, 0.5, 1, 2, 4, 8)  # seconds
 
 Publish = Callable[[list[int], str], None]
 
@@ -42,12 +46,15 @@ def put_many(*, kind: OutboxMessage.Kind, entrants: Iterable[Entrant], now: date
 
 
 def relay(*, publish: Publish, now: datetime) -> int:
-    """Claim what is due and hand it to workers as `publish(ids, claim)`, many rows a message. Returns how many rows."""
+    """Claim what is due and hand it to workers as `publish(ids, claim)`, many rows a message; no more than the mail
+    account will let them send soon. Returns how many rows."""
     due = OutboxMessage.objects.filter(state__in=(State.PENDING, State.CLAIMED), due_at__lte=now)
     worn_out = due.filter(attempts__gte=settings.MAIL_ATTEMPTS).update(state=State.PARKED)
     if worn_out:
         logger.error("%d mails were parked after %d attempts each", worn_out, settings.MAIL_ATTEMPTS)
-    keys = list(due.order_by("due_at", "pk").values_list("pk", flat=True)[:CLAIM_AT_ONCE])
+    with_workers = OutboxMessage.objects.filter(state=State.CLAIMED, due_at__gt=now)
+    room = budget.room(most=CLAIM_AT_ONCE, with_workers=with_workers.count, now=now)
+    keys = list(due.order_by("due_at", "pk").values_list("pk", flat=True)[:room])
     if not keys:
         return 0
     claim = uuid.uuid4().hex
@@ -65,22 +72,28 @@ def give_back(*, ids: Iterable[int], claim: str) -> int:
     return waiting.update(state=State.PENDING, claim="", due_at=F("created_at"))
 
 
-def deliver(*, ids: list[int], claim: str, clock: Callable[[], datetime]) -> int:
-    """Send the mails of one message over one connection. Returns how many went out.
+def deliver(*, ids: list[int], claim: str, clock: Callable[[], datetime], pause: budget.Pause = time.sleep) -> int:
+    """Send the mails of one message over one connection, as fast as the budget allows. What cannot go now waits again.
+    Returns how many went out.
 
     Safe to run twice, at the same time too: only rows that still bear `claim` are sent.
     """
-    sent = 0
+    rows = _claimed(ids, claim).select_related("entrant__sale", "entrant__invitation").order_by("pk")
+    sent, row = 0, None
     with mail.connection() as connection:
-        for key in ids:
-            mark = uuid.uuid4().hex
-            lease_ends = clock() + timedelta(seconds=CLAIM_SECONDS)  # from now: those before it may have taken long
-            mine = OutboxMessage.objects.filter(pk=key, state=State.CLAIMED, claim=claim).update(
-                claim=mark, attempts=F("attempts") + 1, due_at=lease_ends
-            )
-            if mine:
-                message = OutboxMessage.objects.select_related("entrant__sale", "entrant__invitation").get(pk=key)
-                sent += _send(connection, message, mark, clock)
+        try:
+            for row, _ in zip(rows, budget.turns(len(rows), clock=clock, pause=pause), strict=False):
+                connection.open()
+                if _mark(row, clock()) and _send(connection, row, clock, pause):
+                    sent += 1
+                    if sent == 1:
+                        budget.went_through()
+        except mail.Away as error:
+            closing = budget.close(why=str(error), now=clock())
+            if row is not None and row.claim != claim:
+                _spare(row, closing, str(error))
+    if sent < len(rows):
+        _wait_for_turns(ids, claim, clock())
     return sent
 
 
@@ -90,23 +103,78 @@ def retry_parked(ids: Iterable[int], *, now: datetime) -> int:
     return parked.update(state=State.PENDING, attempts=0, due_at=now, last_error="")
 
 
-def _send(connection: mail.Connection, message: OutboxMessage, mark: str, clock: Callable[[], datetime]) -> bool:
-    mine = OutboxMessage.objects.filter(pk=message.pk, state=State.CLAIMED, claim=mark)
-    message_id = mail.message_id(message)
+def _claimed(ids: list[int], claim: str) -> QuerySet[OutboxMessage]:
+    return OutboxMessage.objects.filter(pk__in=ids, state=State.CLAIMED, claim=claim)
+
+
+def _mark(row: OutboxMessage, now: datetime) -> bool:
+    """Make this row ours alone and count the attempt. False: somebody else was first."""
+    mark = uuid.uuid4().hex
+    lease_ends = now + timedelta(seconds=CLAIM_SECONDS)  # from now: those before it may have taken long
+    mine = _claimed([row.pk], row.claim).update(claim=mark, attempts=F("attempts") + 1, due_at=lease_ends)
+    if mine:
+        row.claim, row.attempts = mark, row.attempts + 1
+    return bool(mine)
+
+
+def _send(connection: mail.Connection, row: OutboxMessage, clock: Callable[[], datetime], pause: budget.Pause) -> bool:
+    """Send a row that is marked as ours. Raises `mail.Away`, with the row untouched."""
+    mine = _claimed([row.pk], row.claim)
+    message_id = mail.message_id(row)
     try:
-        connection.send(mail.compose(message, message_id=message_id))
+        taken_as = connection.send(mail.compose(row, message_id=message_id))
+    except mail.Away:
+        raise
     except mail.NeverAgain as error:
-        logger.error("mail %s cannot be delivered and was parked: %s", message.key, error)
+        logger.error("mail %s cannot be delivered and was parked: %s", row.key, error)
         mine.update(state=State.PARKED, last_error=str(error)[:200])
         return False
     except Exception as error:
-        # Later, whether the server is away or this row is poison: the others of its message must go out now.
+        # Later, for this row is refused or poison; the others of its message must go out now.
         if not isinstance(error, mail.TryLater):
-            logger.exception("mail %s could not be made or sent", message.key)
-        wait = min(settings.MAIL_RETRY_SECONDS * 2 ** (message.attempts - 1), LONGEST_RETRY_SECONDS)
-        mine.update(state=State.PENDING, due_at=clock() + timedelta(seconds=wait), last_error=str(error)[:200])
+            logger.exception("mail %s could not be made or sent", row.key)
+        mine.update(state=State.PENDING, due_at=clock() + _own_wait(row), last_error=str(error)[:200])
         return False
-    return bool(mine.update(state=State.SENT, sent_at=clock(), message_id=message_id, last_error=""))
+    with caused_by(row.request_id or request_id()):
+        logger.info("mail %s was sent", row.key, extra={"fields": {"mail": row.key, "taken_as": taken_as}})
+    noted = {"state": State.SENT, "sent_at": clock(), "message_id": message_id, "taken_as": taken_as[:200]}
+    return _note(mine, {**noted, "last_error": ""}, pause)
+
+
+def _note(mine: QuerySet[OutboxMessage], values: dict[str, object], pause: budget.Pause) -> bool:
+    """Note that a mail went out. A database that is away for some seconds must not make us send it twice."""
+    for wait in NOTE_AGAIN_AFTER:
+        try:
+            return bool(mine.update(**values))
+        except (OperationalError, InterfaceError) as error:
+            logger.warning("that a mail was sent could not be noted yet: %s", error)
+            pause(wait)
+            database.close_if_unusable_or_obsolete()
+    return bool(mine.update(**values))
+
+
+def _spare(row: OutboxMessage, closing: budget.Closing, why: str) -> None:
+    """The row with which the server went away waits behind the others. It pays an attempt only if the server had been
+    fine until then: a mail that brings a server down must not be tried for ever."""
+    attempts = row.attempts if closing.server_was_fine else row.attempts - 1
+    due_at = closing.until + _own_wait(row)
+    _claimed([row.pk], row.claim).update(
+        state=State.PENDING, claim="", attempts=attempts, due_at=due_at, last_error=why[:200]
+    )
+
+
+def _wait_for_turns(ids: list[int], claim: str, now: datetime) -> None:
+    """Rows that nobody tried are pending again and due when their turns will come; no attempt is counted."""
+    left = list(_claimed(ids, claim).order_by("pk").values_list("pk", flat=True))
+    if left:
+        turns = zip(left, budget.places(len(left), now=now), strict=True)
+        due_at = Case(*[When(pk=key, then=Value(turn)) for key, turn in turns])
+        _claimed(left, claim).update(state=State.PENDING, claim="", due_at=due_at)
+
+
+def _own_wait(row: OutboxMessage) -> timedelta:
+    seconds = settings.MAIL_RETRY_SECONDS * 2 ** (row.attempts - 1)
+    return timedelta(seconds=min(seconds, LONGEST_RETRY_SECONDS))
 
 
 def _parts(items: list[int], size: int) -> Iterator[list[int]]:

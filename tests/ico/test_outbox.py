@@ -34,6 +34,15 @@ class Failing(BaseEmailBackend):
         return Maildir().send_messages(email_messages)
 
 
+class Fragile(Maildir):
+    """A mail server that hangs up on one mail, whenever it gets it."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        if email_messages[0].to == ["poison@example.org"]:
+            raise smtplib.SMTPServerDisconnected("Connection unexpectedly closed")
+        return super().send_messages(email_messages)
+
+
 @pytest.fixture(autouse=True)
 def mailbox(settings: Settings, tmp_path: Path) -> Path:
     settings.EMAIL_BACKEND = "config.maildir.EmailBackend"  # the test runner puts one without files in its place
@@ -124,33 +133,32 @@ def test_a_worker_that_died_after_sending_leaves_one_mail(sale: Sale, mailbox: P
 @pytest.mark.parametrize(
     "error",
     [
-        ConnectionRefusedError("refused"),
-        smtplib.SMTPServerDisconnected("gone"),
-        smtplib.SMTPDataError(451, b"later"),
-        smtplib.SMTPAuthenticationError(535, b"the password was changed"),
-        ValueError("a poison row"),
+        smtplib.SMTPDataError(451, b"4.3.0 later"),
         smtplib.SMTPRecipientsRefused({"ada@example.org": (450, b"busy")}),
+        smtplib.SMTPNotSupportedError("no SMTPUTF8"),
+        ValueError("a poison row"),
     ],
 )
-def test_a_server_that_is_away_is_tried_again_later(
+def test_a_mail_that_is_refused_for_now_is_tried_again_later(
     sale: Sale, mailbox: Path, settings: Settings, error: Exception
 ) -> None:
     failing(settings, error)
     join(sale, "ada@example.org")
+    join(sale, "bob@example.org")
     now = timezone.now()
-    assert deliver_due(now) == 0
-    message = OutboxMessage.objects.get()
+    assert deliver_due(now) == 1  # the other one goes
+    message = OutboxMessage.objects.order_by("pk")[0]
     assert (message.state, message.attempts) == (State.PENDING, 1)
     assert message.due_at == now + timedelta(seconds=settings.MAIL_RETRY_SECONDS)
     assert message.last_error
     assert deliver_due(now) == 0
     assert deliver_due(message.due_at) == 1
-    assert len(mails(mailbox)) == 1
+    assert len(mails(mailbox)) == 2
 
 
 def test_attempts_back_off_and_end_parked(sale: Sale, mailbox: Path, settings: Settings) -> None:
     settings.MAIL_ATTEMPTS = 3
-    failing(settings, *[ConnectionRefusedError("refused")] * 3)
+    failing(settings, *[smtplib.SMTPDataError(451, b"later")] * 3)
     join(sale, "ada@example.org")
     now = timezone.now()
     waits = []
@@ -165,6 +173,73 @@ def test_attempts_back_off_and_end_parked(sale: Sale, mailbox: Path, settings: S
     assert outbox.retry_parked([OutboxMessage.objects.get().pk], now=now) == 1
     assert deliver_due(now) == 1
     assert len(mails(mailbox)) == 1
+
+
+AWAY = [
+    ConnectionRefusedError("refused"),
+    TimeoutError("timed out"),
+    smtplib.SMTPServerDisconnected("gone"),
+    smtplib.SMTPAuthenticationError(535, b"the password was changed"),
+    smtplib.SMTPSenderRefused(550, b"who are you", "sale@stampede.example"),
+    smtplib.SMTPDataError(421, b"4.3.2 shutting down"),
+    smtplib.SMTPDataError(454, b"Throttling failure: Maximum sending rate exceeded."),
+]
+
+
+@pytest.mark.parametrize("error", AWAY)
+def test_a_server_that_is_away_gets_the_rest_of_a_message_later_and_is_not_asked_for_each_mail(
+    sale: Sale, mailbox: Path, settings: Settings, error: Exception
+) -> None:
+    failing(settings, error, AssertionError("nobody may ask a second time"))
+    for name in ("ada", "bob", "cyd"):
+        join(sale, f"{name}@example.org")
+    now = timezone.now()
+    assert deliver_due(now) == 0
+    reopens = now + timedelta(seconds=settings.MAIL_RETRY_SECONDS)
+    rows = list(OutboxMessage.objects.order_by("pk").values_list("state", "attempts", "due_at"))
+    # It had been fine until then, so the mail at hand may be the reason: it pays and waits behind the others.
+    own_wait = timedelta(seconds=settings.MAIL_RETRY_SECONDS)
+    assert rows == [(State.PENDING, 1, reopens + own_wait)] + [(State.PENDING, 0, reopens)] * 2
+    assert claimed(reopens - timedelta(microseconds=1)) == []
+    Failing.errors.clear()
+    assert deliver_due(reopens) == 1  # one mail to see whether it is back
+    assert deliver_due(reopens) == 1
+    assert deliver_due(reopens + own_wait) == 1
+    assert len(mails(mailbox)) == 3
+
+
+def test_a_server_that_is_away_for_hours_parks_nobody(sale: Sale, mailbox: Path, settings: Settings) -> None:
+    settings.MAIL_ATTEMPTS = 3
+    for name in ("ada", "bob"):
+        join(sale, f"{name}@example.org")
+    failing(settings, *[ConnectionRefusedError("refused")] * 10_000)
+    now = start = timezone.now()
+    while now < start + timedelta(hours=2):
+        assert deliver_due(now) == 0
+        now += timedelta(seconds=30)
+    asked = 10_000 - len(Failing.errors)
+    assert 60 < asked < 240  # about once a minute
+    assert max(OutboxMessage.objects.values_list("attempts", flat=True)) == 1
+    Failing.errors.clear()
+    later = now + timedelta(minutes=2)
+    assert [deliver_due(later), deliver_due(later)] == [1, 1]
+    assert len(mails(mailbox)) == 2
+
+
+def test_a_mail_that_brings_the_server_down_is_parked_and_holds_up_no_other(
+    sale: Sale, mailbox: Path, settings: Settings
+) -> None:
+    settings.MAIL_ATTEMPTS = 3
+    settings.EMAIL_BACKEND = "tests.ico.test_outbox.Fragile"
+    join(sale, "poison@example.org")
+    now = timezone.now()
+    for minute in range(10):
+        join(sale, f"v{minute}@example.org")
+        for _ in range(60):
+            now += timedelta(seconds=1)
+            deliver_due(now)
+        assert OutboxMessage.objects.filter(state=State.SENT).count() == minute + 1
+    assert OutboxMessage.objects.get(state=State.PARKED).entrant.email == "poison@example.org"
 
 
 def test_a_refusal_for_good_is_parked_at_once(sale: Sale, mailbox: Path, settings: Settings) -> None:
