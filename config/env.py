@@ -6,6 +6,7 @@ example. A missing one takes its default. What a value must be *together with ot
 """
 
 import os
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -18,6 +19,15 @@ class BadEnvironment(ImproperlyConfigured):
 
     def __init__(self, name: str, expected: str, example: str) -> None:
         super().__init__(f"{name} must be {expected}, for example {name}={example}")
+
+
+def needs(name: str, package: str) -> None:
+    """Raises `ImproperlyConfigured` when the package that this variable asks for is not installed: said here, for
+    Django would meet it before any check runs, in a traceback."""
+    if find_spec(package) is None:
+        raise ImproperlyConfigured(
+            f"{name} needs the Python package {package}, which is not installed here; `make .venv/stack` installs it"
+        )
 
 
 def text(name: str, default: str) -> str:

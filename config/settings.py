@@ -2,13 +2,14 @@
 the variables mean stands in docs/settings.md. Without any variable set this is the embedded default: SQLite, files in
 one data folder, a broker without a server, a simulated chain."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from csp.constants import NONE, SELF
 
-from config import env
+from config import caches, env
 from config.secret import secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -16,6 +17,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # --- the host -------------------------------------------------------------------------------------------------------
 DATA_DIR = env.folder("STAMPEDE_DATA", BASE_DIR / "var" / "data")
 
+if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    env.folder("PROMETHEUS_MULTIPROC_DIR", DATA_DIR / "metrics")  # its client does not make it
 SECRET_KEY = secret_key(DATA_DIR)
 DEBUG = False
 ALLOWED_HOSTS = env.names("STAMPEDE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
@@ -33,7 +36,7 @@ INTERNAL_NETWORKS = env.networks("STAMPEDE_INTERNAL_NETWORKS", "127.0.0.0/8,::1/
 # --- the sale -------------------------------------------------------------------------------------------------------
 SIGNUPS_PER_MINUTE = env.integer("STAMPEDE_SIGNUPS_PER_MINUTE", 60)  # per client address; 0 switches it off
 POLL_SECONDS = env.seconds("STAMPEDE_POLL_SECONDS", 30)
-MAIL_ATTEMPTS = env.integer("STAMPEDE_MAIL_ATTEMPTS", 8, minimum=1)
+MAIL_ATTEMPTS = env.integer("STAMPEDE_MAIL_ATTEMPTS", 20, minimum=1)  # about ten hours
 MAIL_RETRY_SECONDS = env.seconds("STAMPEDE_MAIL_RETRY_SECONDS", 5)
 
 # The defaults are account keys of random seeds that were thrown away: nobody can spend what arrives there, which is why
@@ -73,6 +76,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.requests.HeadMiddleware",
     "config.requests.RequestIdMiddleware",
+    "config.metrics.RequestsMiddleware",
     "config.requests.ProblemMiddleware",
     "config.requests.BodyLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -145,6 +149,8 @@ _MARIADB: dict[str, object] = {
 _READS = {**_OPTIONS, "read_timeout": 5, "write_timeout": 5}
 _primary = env.databases("STAMPEDE_DATABASE_URL")
 DATABASES: dict[str, dict[str, object]] = {"default": {**_MARIADB, **_primary[0]} if _primary else _SQLITE}
+if _primary:
+    env.needs("STAMPEDE_DATABASE_URL", "MySQLdb")
 REPLICAS = []
 for _number, _address in enumerate(env.databases("STAMPEDE_REPLICA_URLS"), start=1):
     REPLICAS.append(f"replica{_number}")
@@ -155,21 +161,9 @@ PROVENANCE = env.flag("STAMPEDE_PROVENANCE", False)
 
 # --- cache, sessions, mail ------------------------------------------------------------------------------------------
 REDIS_URL = env.url("STAMPEDE_REDIS_URL", ("redis", "rediss"), "redis://127.0.0.1:6379/0")
-_FILES: dict[str, object] = {
-    "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
-    "LOCATION": DATA_DIR / "cache",
-    "OPTIONS": {"MAX_ENTRIES": 10_000},
-}
-_REDIS: dict[str, object] = {
-    "BACKEND": "django_redis.cache.RedisCache",
-    "LOCATION": REDIS_URL.geturl() if REDIS_URL else "",
-    "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5},
-}
-# What the default holds may be missing at any time. Who must know that it is missing asks "marks", which raises.
-CACHES: dict[str, dict[str, object]] = {
-    "default": _REDIS if REDIS_URL else _FILES,
-    "marks": {**_REDIS, "KEY_PREFIX": "mark"} if REDIS_URL else {**_FILES, "LOCATION": DATA_DIR / "marks"},
-}
+if REDIS_URL:
+    env.needs("STAMPEDE_REDIS_URL", "django_redis")
+CACHES = caches.on_redis(REDIS_URL.geturl()) if REDIS_URL else caches.on_files(DATA_DIR)
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"  # the rows are the truth, the cache spares reading them
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
@@ -203,14 +197,38 @@ SQS_REGION = env.text("STAMPEDE_SQS_REGION", "eu-central-1")
 SQS_PREFIX = env.text("STAMPEDE_SQS_PREFIX", "stampede-")  # begins every queue's name
 CELERY_BROKER_URL = "folder://localhost"
 CELERY_BROKER_TRANSPORT = "config.folder_broker:Transport"
-CELERY_BROKER_TRANSPORT_OPTIONS = {
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
     "data_folder_in": str(QUEUE_DIR / "messages"),
     "data_folder_out": str(QUEUE_DIR / "messages"),
     "control_folder": str(QUEUE_DIR / "control"),
     "polling_interval": 0.1,
 }
+if BROKER == "sqs":
+    env.needs("STAMPEDE_BROKER", "boto3")
+    CELERY_BROKER_URL = f"sqs://{urlsplit(SQS_ENDPOINT).netloc}"
+    CELERY_BROKER_TRANSPORT = "config.sqs:Transport"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "region": SQS_REGION,
+        "is_secure": not SQS_ENDPOINT.startswith("http:"),
+        "queue_name_prefix": SQS_PREFIX,
+        "make_queues": bool(SQS_ENDPOINT),  # an emulator's; in an account the templates make them
+        # The longest poll that SQS knows is 20 s, which is also when kombu's own client gives up.
+        "wait_time_seconds": 18,
+        "polling_interval": 0.2,
+        # Longer than a mail is claimed (60 s) and than a message's mails take. What a dead worker held is found again
+        # by its rows before it appears again as a message.
+        "visibility_timeout": 90,
+        "receives": 5,  # then a message is dead; deployments and dying workers use up some
+        "client-config": {"connect_timeout": 2, "read_timeout": 25, "retries": {"mode": "standard"}},
+    }
+# How long mails are gathered before their messages are published: the fewer calls of SQS, the later a mail.
+MAIL_GATHER_SECONDS = env.seconds("STAMPEDE_MAIL_GATHER_SECONDS", 4) if BROKER == "sqs" else 0.0
+CELERY_TASK_DEFAULT_QUEUE = "mail"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
+# A message whose task fails stays where it is, comes again, and is a dead letter in the end.
+CELERY_TASK_ACKS_ON_FAILURE = CELERY_TASK_ACKS_ON_TIMEOUT = BROKER != "sqs"
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
@@ -283,5 +301,8 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         # A wrong Host header is the sender's business; answering it with a traceback fills the disk.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # One line that a task came and one that it went, for every task: what it did is told by itself.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
     },
 }

@@ -8,11 +8,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from config.health import healthz
+from config.metrics import metrics
 from config.requests import explain, no_database
 
 urlpatterns = [
     path("", include("ico.urls")),
-    path("healthz", healthz),
+    path("healthz", healthz, name="healthz"),
+    path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]
 

@@ -1,12 +1,20 @@
-"""How often one client may do one thing: a fixed window of a minute, counted in the shared cache."""
+"""How often one client may do one thing: a fixed window of a minute, counted in the shared cache.
+
+Without Redis each process counts by itself, so that a limit holds within a factor of the number of processes. Letting
+everybody through would make killing the cache a way around the limit; refusing would turn honest people away for a part
+that the application can do without.
+"""
 
 import math
 from datetime import datetime
 
 from django.conf import settings
 from django.core.cache import cache
+from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.locmem import LocMemCache
 
 WINDOW_SECONDS = 60
+_of_this_process = LocMemCache("throttle", {"OPTIONS": {"MAX_ENTRIES": 20_000}})
 
 
 def hit(key: str, *, limit: int, now: datetime) -> int:
@@ -19,12 +27,16 @@ def hit(key: str, *, limit: int, now: datetime) -> int:
         return 0
     window, elapsed = divmod(now.timestamp(), WINDOW_SECONDS)
     name = f"throttle:{key}:{int(window)}"
-    cache.add(name, 0, timeout=2 * WINDOW_SECONDS)
     try:
-        count = cache.incr(name)
-    except ValueError:
-        return 0  # evicted between the two calls: this hit goes uncounted
+        count = _count(cache, name)
+    except ValueError:  # Redis does not answer, or the entry was evicted between the two calls
+        count = _count(_of_this_process, name)
     return 0 if count <= limit else math.ceil(WINDOW_SECONDS - elapsed)
+
+
+def _count(counts: BaseCache, name: str) -> int:
+    counts.add(name, 0, timeout=2 * WINDOW_SECONDS)
+    return counts.incr(name)
 
 
 def signup(client_address: str | None, *, now: datetime) -> int:

@@ -1,0 +1,95 @@
+"""The sale in figures for Prometheus: the line, the releases, the caps, the outbox, the chains. Read when somebody asks
+(`config/metrics.py`), so each group is a handful of rows by index and one count that is remembered for a while."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count
+from django.utils import timezone
+
+from config.cache import remembered
+from config.metrics import Figure, Figures, Values
+from ico import board
+from ico.models import ChainCursor, ChainReading, Entrant, OutboxMessage, Release, Sale
+
+COUNTED_SECONDS = 5.0
+
+NUMBERED = Figure("stampede_line_numbered", "The last number given.", ("sale",))
+UNNUMBERED = Figure("stampede_line_unnumbered", "Places taken that have no number yet.", ("sale",))
+SERVED = Figure("stampede_line_served", "The highest released number.", ("sale",))
+RESERVED = Figure("stampede_cap_reserved_cents", "Promised or paid under the total cap.", ("sale",))
+TOTAL = Figure("stampede_cap_total_cents", "The total cap.", ("sale",))
+GATE = Figure("stampede_gate_closed", "1 while the chain's load holds the releases.", ("sale",))
+REASON = Figure("stampede_release_reason", "1 for the reason of the newest decision.", ("sale", "reason"))
+DECIDED = Figure("stampede_release_age_seconds", "Age of the newest decision; grows when no clock runs.", ("sale",))
+
+BOARD_AGE = Figure("stampede_board_age_seconds", "Age of the board on this machine.", ("sale",))
+WAITING = Figure("stampede_line_waiting", "Numbered people in line, as the board on this machine says.", ("sale",))
+
+MESSAGES = Figure("stampede_outbox_messages", "Mails by state.", ("state",))
+OVERDUE = Figure("stampede_outbox_overdue_seconds", "How long the oldest mail that is due has been due.")
+
+BEHIND = Figure("stampede_chain_behind_blocks", "Blocks between the chain's tip and where we are.", ("chain",))
+FOLLOWED = Figure("stampede_chain_followed_age_seconds", "Age of the last step along the chain.", ("chain",))
+LOAD = Figure("stampede_chain_load", "The chain's load, 0 to 1, as last read.", ("chain",))
+
+
+def _line() -> Values:
+    now = timezone.now()
+    for sale in Sale.objects.order_by("pk"):
+        name = (sale.slug,)
+        yield NUMBERED, name, sale.last_number
+        yield UNNUMBERED, name, Entrant.objects.filter(sale=sale, number=None).count()
+        yield SERVED, name, sale.served
+        yield RESERVED, name, sale.reserved_cents
+        yield TOTAL, name, sale.total_cap_cents
+        yield GATE, name, sale.gate_closed
+        yield from _newest_decision(sale, now)
+
+
+def _newest_decision(sale: Sale, now: datetime) -> Values:
+    newest = sale.releases.order_by("-decided_at", "-pk").first()
+    if newest is None:
+        return
+    for reason in Release.Reason.values:  # all of them: a series that ends would go on being shown for five minutes
+        yield REASON, (sale.slug, reason), reason == newest.reason
+    yield DECIDED, (sale.slug,), (now - newest.last_decided_at).total_seconds()
+
+
+def _boards() -> Values:
+    now = timezone.now()
+    for line in board.on_this_machine():
+        yield BOARD_AGE, (line.sale,), (now - line.as_of).total_seconds()
+        yield WAITING, (line.sale,), line.waiting
+
+
+def _outbox() -> Values:
+    for state, count in remembered("figures:outbox", seconds=COUNTED_SECONDS, make=_counts).items():
+        yield MESSAGES, (state,), count
+    due = OutboxMessage.objects.filter(state=OutboxMessage.State.PENDING, due_at__lte=timezone.now())
+    oldest = due.order_by("due_at").values_list("due_at", flat=True).first()
+    yield OVERDUE, (), (timezone.now() - oldest).total_seconds() if oldest else 0.0
+
+
+def _counts() -> dict[str, int]:
+    rows: Any = OutboxMessage.objects.order_by().values_list("state").annotate(count=Count("pk"))
+    return dict.fromkeys(OutboxMessage.State.values, 0) | dict(rows)
+
+
+def _chains() -> Iterator[tuple[Figure, tuple[str, ...], float]]:
+    now = timezone.now()
+    for cursor in ChainCursor.objects.order_by("chain"):
+        yield BEHIND, (cursor.chain,), max(0, cursor.tip_height - cursor.height)
+        if cursor.followed_at:
+            yield FOLLOWED, (cursor.chain,), (now - cursor.followed_at).total_seconds()
+    for reading in ChainReading.objects.order_by("chain"):
+        yield LOAD, (reading.chain,), reading.load
+
+
+FIGURES = (
+    Figures("line", (NUMBERED, UNNUMBERED, SERVED, RESERVED, TOTAL, GATE, REASON, DECIDED), _line),
+    Figures("board", (BOARD_AGE, WAITING), _boards),
+    Figures("outbox", (MESSAGES, OVERDUE), _outbox),
+    Figures("chains", (BEHIND, FOLLOWED, LOAD), _chains),
+)
