@@ -31,7 +31,7 @@ from config.requests import is_internal
 
 logger = logging.getLogger(__name__)
 
-FIGURES = ("config.queues", "ico.figures")
+FIGURES = ("config.depths", "ico.figures")
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SCRAPE_SECONDS = 1.0  # what a scrape waits for the books
 SLOW_SECONDS = 1.0  # a request that takes longer is worth a line
