@@ -6,14 +6,13 @@ whatever contradicts it and returns how many things it looked at: an invariant t
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from django.db import connection, transaction
+from config import transactions
 
 AUDITED = ("ico.invariants",)
 BREACHES_SHOWN = 20
@@ -80,24 +79,8 @@ def invariants() -> Iterator[Invariant]:
 
 def run(evidence: Evidence) -> Audit:
     """Check every invariant, all against the books of one moment: work may go on meanwhile."""
-    with _one_moment():
+    with transactions.one_moment():
         return Audit(as_of=evidence.now, results=tuple(_result(invariant, evidence) for invariant in invariants()))
-
-
-@contextmanager
-def _one_moment() -> Iterator[None]:
-    """A transaction that reads and never writes: every query in it sees what the first one saw, and nobody waits for
-    it. Our transactions on SQLite begin by taking the write lock, which this one must not."""
-    connection.ensure_connection()  # the mode is an attribute that connecting sets
-    usual = getattr(connection, "transaction_mode", None)
-    if usual is not None:
-        setattr(connection, "transaction_mode", "DEFERRED")  # noqa: B010 (SQLite's wrapper alone has it)
-    try:
-        with transaction.atomic():
-            yield
-    finally:
-        if usual is not None:
-            setattr(connection, "transaction_mode", usual)  # noqa: B010
 
 
 def acknowledged(paths: Iterable[Path]) -> tuple[dict[str, Any], ...]:

@@ -26,7 +26,7 @@ from django.db import transaction
 from django.db.models import Sum
 from django.utils import timezone
 
-from config import database
+from config import database, transactions
 from ico.models import Entrant, Release, Sale
 
 PLACING_POLL_SECONDS = 1.0
@@ -160,7 +160,7 @@ def _write(sale_id: int) -> None:
 
 
 def _from_rows(sale_id: int, now: datetime) -> dict[str, object]:
-    with transaction.atomic():  # one view of the sale and of those who left it
+    with transactions.one_moment():  # the sale and those who left it
         sale = Sale.objects.get(pk=sale_id)
         departed = list(
             Entrant.objects.filter(sale=sale, state=Entrant.State.LEFT, number__gt=sale.served)
