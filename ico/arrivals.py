@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar
 
+from django.db.models import Q
+
 from ico import books
 from ico.chains.base import Block, ChainClient, Transfer
 from ico.models import Deposit, DepositAddress
@@ -52,6 +54,15 @@ def record(
     _save_places(changed)
     if complete:
         _drop_missing(chain, found)
+
+
+def participants(*, chain: str, above_height: int, blocks: Sequence[tuple[Block, Sequence[Transfer]]]) -> set[int]:
+    """The invitations whose deposits a step may undo or book that goes back to this height and on with these blocks:
+    it locks them all at once, for undoing and booking would lock them in two orders."""
+    seen = _our_addresses(chain, {transfer.address for _, transfers in blocks for transfer in transfers})
+    open_or_lost = Q(block_height__gt=above_height) | Q(settled_at=None)
+    known = Deposit.objects.filter(open_or_lost, chain=chain).values_list("address__invitation_id", flat=True)
+    return {row.invitation_id for row in seen.values()} | set(known)
 
 
 def unconfirm(*, chain: str, above_height: int, now: datetime) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F, Q
+from django.db.models import F, Q, prefetch_related_objects
 
-from ico import caps
+from ico import caps, locks
 from ico.models import Chain, Deposit, Invitation, LedgerEntry, Rate
 
 logger = logging.getLogger(__name__)
@@ -103,11 +103,10 @@ def in_time(deposit: Deposit, invitation: Invitation) -> bool:
 
 
 def _locked(deposits: Sequence[Deposit]) -> dict[int, Invitation]:
-    """The deposits' invitations, locked in primary-key order. Their sale and rates are read beside them: a join would
-    lock those rows as well."""
-    keys = {deposit.address.invitation_id for deposit in deposits}
-    rows = Invitation.objects.select_for_update().filter(pk__in=keys).order_by("pk")
-    return {row.pk: row for row in rows.prefetch_related("sale", "btc_rate", "eth_rate")} if keys else {}
+    """The deposits' invitations, locked, with their sale and rates read beside them."""
+    rows = locks.invitations({deposit.address.invitation_id for deposit in deposits})
+    prefetch_related_objects(rows, "sale", "btc_rate", "eth_rate")
+    return {row.pk: row for row in rows}
 
 
 def _book(deposit: Deposit, invitation: Invitation, now: datetime) -> list[LedgerEntry]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Q
 
-from ico import arrivals, books
+from config import transactions
+from ico import arrivals, books, locks
 from ico.chains import follow as following
 from ico.chains import load
 from ico.chains.base import Block, ChainClient, Transfer, WrongChain
@@ -68,16 +68,23 @@ def follow(*, chain: str, client: ChainClient, now: datetime) -> Followed:
     `ChainBusy` when it does not answer; then nothing was changed."""
     cursor = _cursor(chain, client, now)
     view = _look(cursor, client)
-    with transaction.atomic():
-        if not _claim(cursor, view, now):
-            return Followed(chain, cursor.height, cursor.tip_height, overtaken=True)
-        if view.rewound:
-            arrivals.unconfirm(chain=chain, above_height=view.ancestor.height, now=now)
-        _remember(chain, view)
-        # During a reorg a transaction may be in neither place, so nothing counts as dropped in a step that rewinds.
-        complete = not view.rewound and view.end.hash == view.tip.hash
-        arrivals.record(chain=chain, blocks=view.blocks, mempool=view.mempool, complete=complete, now=now)
-        booked = books.settle(chain=chain, tip=view.end.height, required=settings.CONFIRMATIONS[chain], now=now)
+    return _take_in(cursor, view, now)
+
+
+@transactions.retried
+def _take_in(cursor: ChainCursor, view: View, now: datetime) -> Followed:
+    chain = cursor.chain
+    if not _claim(cursor, view, now):
+        return Followed(chain, cursor.height, cursor.tip_height, overtaken=True)
+    if view.rewound:
+        above = view.ancestor.height
+        locks.invitations(arrivals.participants(chain=chain, above_height=above, blocks=view.blocks))
+        arrivals.unconfirm(chain=chain, above_height=above, now=now)
+    _remember(chain, view)
+    # During a reorg a transaction may be in neither place, so nothing counts as dropped in a step that rewinds.
+    complete = not view.rewound and view.end.hash == view.tip.hash
+    arrivals.record(chain=chain, blocks=view.blocks, mempool=view.mempool, complete=complete, now=now)
+    booked = books.settle(chain=chain, tip=view.end.height, required=settings.CONFIRMATIONS[chain], now=now)
     return Followed(chain, view.end.height, view.tip.height, len(view.blocks), view.rewound, booked)
 
 
@@ -126,14 +133,18 @@ def _cursor(chain: str, client: ChainClient, now: datetime) -> ChainCursor:
     genesis, start = client.block_at(0), client.block_at(max(0, height - 1))
     if genesis is None or start is None:
         raise WrongChain(f"the {chain} node has no block to begin with")
-    with transaction.atomic():
-        begun = ChainCursor.objects.filter(chain=chain, block_hash="").update(
-            height=start.height, block_hash=start.hash, tip_height=tip.height
-        )
-        if begun:  # else a rival began in the same moment
-            FollowedBlock.objects.bulk_create([_followed(chain, block) for block in {genesis, start}])
+    _begin(chain, tip, genesis, start)
     cursor.refresh_from_db()
     return cursor
+
+
+@transactions.retried
+def _begin(chain: str, tip: Block, genesis: Block, start: Block) -> None:
+    begun = ChainCursor.objects.filter(chain=chain, block_hash="").update(
+        height=start.height, block_hash=start.hash, tip_height=tip.height
+    )
+    if begun:  # else a rival began in the same moment
+        FollowedBlock.objects.bulk_create([_followed(chain, block) for block in {genesis, start}])
 
 
 def _look(cursor: ChainCursor, client: ChainClient) -> View:

@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from django.conf import settings
-from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils.crypto import salted_hmac
 
-from config import database
-from ico import addresses, caps, terms, tickets, wallets
+from config import database, transactions
+from ico import addresses, caps, locks, terms, tickets, wallets
 from ico.models import Chain, ChainCursor, Deposit, Entrant, Invitation, Terms
 
 Step = Literal["terms", "wallet", "payment"]
@@ -113,28 +112,32 @@ def enter_wallets(*, invitation: Invitation, btc_address: str, eth_address: str,
         _refuse(invitation, now)
     checked = wallets.validate(btc_address=btc_address, eth_address=eth_address, network=settings.BTC_NETWORK)
     pay_until = min(now + timedelta(seconds=invitation.sale.payment_lifetime_seconds), invitation.sale.closes_at)
-    with transaction.atomic():
-        joined = Invitation.objects.filter(
-            pk=invitation.pk, state=Invitation.State.ACCEPTED, expires_at__gt=now
-        ).update(
-            state=Invitation.State.JOINED,
-            btc_wallet=checked.btc,
-            eth_wallet=checked.eth,
-            joined_at=now,
-            pay_until=pay_until,
-        )
-        if not joined:
-            _refuse(invitation, now)
-        Entrant.objects.filter(pk=invitation.entrant_id).update(state=Entrant.State.JOINED)
-        for chain in Chain.values:
-            addresses.issue(chain=chain, invitation=invitation, now=now)
+    _join(invitation, checked, pay_until, now)
     _wrote(invitation)
+
+
+@transactions.retried
+def _join(invitation: Invitation, checked: wallets.Wallets, pay_until: datetime, now: datetime) -> None:
+    locks.cursors()
+    locks.entrants([invitation.entrant_id])
+    joined = Invitation.objects.filter(pk=invitation.pk, state=Invitation.State.ACCEPTED, expires_at__gt=now).update(
+        state=Invitation.State.JOINED,
+        btc_wallet=checked.btc,
+        eth_wallet=checked.eth,
+        joined_at=now,
+        pay_until=pay_until,
+    )
+    if not joined:
+        _refuse(invitation, now)
+    Entrant.objects.filter(pk=invitation.entrant_id).update(state=Entrant.State.JOINED)
+    for chain in Chain.values:
+        addresses.issue(chain=chain, invitation=invitation, now=now)
 
 
 def decline(*, entrant_id: int) -> None:
     """End an unused invitation because its owner leaves; the allowance goes back. Inside the caller's transaction.
     Raises `AlreadyJoined`."""
-    invitation = Invitation.objects.only("pk", "sale_id", "allowance_cents").get(entrant_id=entrant_id)
+    invitation = _locked(Invitation.objects.get(entrant_id=entrant_id))
     if not _end(invitation, Q(state__in=UNUSED), Invitation.State.DECLINED):
         raise AlreadyJoined("wallets are entered and addresses given out; this place cannot be given up any more")
     _wrote(invitation)
@@ -157,28 +160,38 @@ def expire(*, now: datetime) -> int:
     return ended
 
 
+@transactions.retried
 def _expire_unused(invitation: Invitation, now: datetime) -> bool:
-    with transaction.atomic():
-        if not _end(invitation, Q(state__in=UNUSED, expires_at__lte=now), Invitation.State.EXPIRED):
-            return False  # accepted to the end by its owner in the same moment
-        Entrant.objects.filter(pk=invitation.entrant_id).update(state=Entrant.State.EXPIRED, email_digest=None)
+    ends = _locked(invitation)
+    if not _end(ends, Q(state__in=UNUSED, expires_at__lte=now), Invitation.State.EXPIRED):
+        return False  # accepted to the end by its owner in the same moment
+    Entrant.objects.filter(pk=invitation.entrant_id).update(state=Entrant.State.EXPIRED, email_digest=None)
     return True
 
 
+@transactions.retried
 def _expire_unpaid(invitation: Invitation) -> bool:
     """Give back what was reserved and not paid. Who paid a part stays joined, with the allowance that was used."""
     paid = invitation.credited_cents
     unchanged = Q(state=Invitation.State.JOINED, credited_cents=paid, allowance_cents=invitation.allowance_cents)
     state = Invitation.State.JOINED if paid else Invitation.State.EXPIRED
-    with transaction.atomic():
-        if not Invitation.objects.filter(unchanged, _nothing_undecided(), pk=invitation.pk).update(
-            state=state, allowance_cents=paid
-        ):
-            return False
-        caps.give_back(invitation.sale_id, invitation.allowance_cents - paid)
-        if not paid:
-            Entrant.objects.filter(pk=invitation.entrant_id).update(state=Entrant.State.EXPIRED, email_digest=None)
+    _locked(invitation)  # the chain's follower is not in the middle of booking for it, so what is undecided can be seen
+    if not Invitation.objects.filter(unchanged, _nothing_undecided(), pk=invitation.pk).update(
+        state=state, allowance_cents=paid
+    ):
+        return False
+    caps.give_back(invitation.sale_id, invitation.allowance_cents - paid)
+    if not paid:
+        Entrant.objects.filter(pk=invitation.entrant_id).update(state=Entrant.State.EXPIRED, email_digest=None)
     return True
+
+
+def _locked(invitation: Invitation) -> Invitation:
+    """The invitation as it is now, with all rows locked that its end changes."""
+    locks.entrants([invitation.entrant_id])
+    (locked,) = locks.invitations([invitation.pk])
+    locks.sale(invitation.sale_id)
+    return locked
 
 
 def _end(invitation: Invitation, condition: Q, state: Invitation.State) -> bool:

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import transaction
 from django.db.models import F
 
-from ico import board, caps, invitations, leases, outbox
+from config import transactions
+from ico import board, caps, invitations, leases, locks, outbox
 from ico.models import Chain, ChainReading, Entrant, Invitation, OutboxMessage, Release, Sale
 
 Reason = Release.Reason
@@ -96,20 +96,25 @@ def _hold(inputs: Inputs, gate_closed: bool) -> Release.Reason | None:
 
 def release(*, sale_id: int, holder: str, now: datetime) -> Release | None:
     """Decide once for this sale and carry it out. None while another releaser holds the lease."""
-    with transaction.atomic():
-        if not leases.held(f"release:{sale_id}", holder=holder, seconds=LEASE_SECONDS, now=now):
-            return None
-        sale = Sale.objects.select_for_update().get(pk=sale_id)
-        candidates = _next_in_line(sale)
-        inputs = _inputs(sale, len(candidates), now)
-        decision = decide(inputs)
-        if decision.gate_closed != sale.gate_closed:
-            Sale.objects.filter(pk=sale_id).update(gate_closed=decision.gate_closed)
-        record = _record(sale, inputs, decision)
-        if decision.size:
-            _invite(sale, record, candidates[: decision.size], now)
-    if decision.size:
+    record = _decide_and_invite(sale_id, holder, now)
+    if record is not None and record.size:
         board.publish(sale_id)
+    return record
+
+
+@transactions.retried
+def _decide_and_invite(sale_id: int, holder: str, now: datetime) -> Release | None:
+    if not leases.held(f"release:{sale_id}", holder=holder, seconds=LEASE_SECONDS, now=now):
+        return None
+    candidates = _next_in_line(Sale.objects.get(pk=sale_id))
+    sale = locks.sale(sale_id)
+    inputs = _inputs(sale, len(candidates), now)
+    decision = decide(inputs)
+    if decision.gate_closed != sale.gate_closed:
+        Sale.objects.filter(pk=sale_id).update(gate_closed=decision.gate_closed)
+    record = _record(sale, inputs, decision)
+    if decision.size:
+        _invite(sale, record, candidates[: decision.size], now)
     return record
 
 
@@ -122,8 +127,10 @@ def replay(record: Release, **policy: Any) -> Decision:
 
 
 def _next_in_line(sale: Sale) -> list[Entrant]:
-    waiting = Entrant.objects.filter(sale=sale, state=Entrant.State.WAITING, number__gt=sale.served)
-    return list(waiting.order_by("number")[: sale.batch_size])
+    """The next batch, locked: nobody of it can leave before the decision is carried out."""
+    waiting = Entrant.objects.filter(sale=sale, state=Entrant.State.WAITING, number__gt=sale.served).order_by("number")
+    keys = list(waiting.values_list("pk", flat=True)[: sale.batch_size])
+    return sorted(locks.entrants(keys, state=Entrant.State.WAITING), key=lambda entrant: entrant.number or 0)
 
 
 def _inputs(sale: Sale, ready: int, now: datetime) -> Inputs:

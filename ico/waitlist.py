@@ -1,8 +1,8 @@
 """The line: signing up, numbers, positions, leaving.
 
 Numbers are dense and in the order in which places were taken. A database sequence is not used as the number: it has
-gaps, and it is given before the commit. The numberer gives numbers to committed rows only, a batch at a time, under
-one short lock (the sale's row).
+gaps, and it is given before the commit. The numberer gives numbers to committed rows only, a batch at a time: it locks
+the places and then, for a short time, the sale's row.
 """
 
 from collections import OrderedDict
@@ -10,17 +10,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Case, F, IntegerField, Value, When
 
-from config import database
-from ico import board, emails, outbox, sales, tickets
+from config import database, transactions
+from ico import board, emails, locks, outbox, sales, tickets
 from ico.invitations import decline
 from ico.models import Entrant, OutboxMessage, Sale
 from ico.tickets import Kind, Ticket, UnknownTicket
 
 BATCH = 500
 _REMEMBERED = 200_000
+_TRIES = 3
 
 
 class LineClosed(Exception):
@@ -63,36 +64,54 @@ def join(*, email: str, client_address: str | None, now: datetime) -> Place:
     sale = sales.current()
     if now >= sale.closes_at:
         raise LineClosed("The sale has ended; the line is closed.")
-    digest = emails.digest(address)
-    try:
-        # The insert decides who was first, so nobody has to look before.
-        with transaction.atomic():
-            entrant = Entrant.objects.create(
-                sale=sale, email=address, email_digest=digest, signed_up_at=now, client_address=client_address
-            )
-            outbox.put(kind=OutboxMessage.Kind.PLACE, entrant=entrant, now=now)
-    except IntegrityError:
-        first = Entrant.objects.only("pk", "number").filter(sale=sale, email_digest=digest).first()
-        if first is None:
-            raise  # not the email: something else is wrong with the row
-        return Place(str(Ticket(Kind.VIEWER, sale.pk, first.pk)), None, first.pk)
-    database.wrote(Ticket(Kind.HOLDER, sale.pk, entrant.pk).person)
-    return Place(str(Ticket(Kind.HOLDER, sale.pk, entrant.pk)), None, entrant.pk)
+    for _ in range(_TRIES):
+        try:
+            entrant = _take(sale, address, client_address, now)
+        except IntegrityError as error:
+            first = Entrant.objects.only("pk").filter(sale=sale, email_digest=emails.digest(address)).first()
+            if first is not None:
+                return Place(str(Ticket(Kind.VIEWER, sale.pk, first.pk)), None, first.pk)
+            refused = error  # whoever was first has just left, and the place is free; or something else is wrong
+        else:
+            database.wrote(Ticket(Kind.HOLDER, sale.pk, entrant.pk).person)
+            return Place(str(Ticket(Kind.HOLDER, sale.pk, entrant.pk)), None, entrant.pk)
+    raise refused
+
+
+@transactions.retried
+def _take(sale: Sale, address: str, client_address: str | None, now: datetime) -> Entrant:
+    """The insert decides who was first, so nobody has to look before."""
+    entrant = Entrant.objects.create(
+        sale=sale,
+        email=address,
+        email_digest=emails.digest(address),
+        signed_up_at=now,
+        client_address=client_address,
+    )
+    outbox.put(kind=OutboxMessage.Kind.PLACE, entrant=entrant, now=now)
+    return entrant
 
 
 def give_numbers(*, sale_id: int, limit: int = BATCH) -> int:
-    """Number up to `limit` of the places that have none, in the order they were taken. Returns how many."""
-    with transaction.atomic():
-        sale = Sale.objects.select_for_update().only("pk", "last_number").get(pk=sale_id)
-        new = list(
-            Entrant.objects.filter(sale_id=sale_id, number=None).order_by("pk").values_list("pk", flat=True)[:limit]
-        )
-        if not new:
-            return 0
-        numbers = [When(pk=pk, then=Value(sale.last_number + place)) for place, pk in enumerate(new, start=1)]
-        Entrant.objects.filter(pk__in=new, number=None).update(number=Case(*numbers, output_field=IntegerField()))
-        Sale.objects.filter(pk=sale_id).update(last_number=F("last_number") + len(new))
-    board.publish(sale_id)
+    """Number up to `limit` of the places that have none, in the order they were taken. Returns how many; those that a
+    rival is numbering at the same moment are left to it."""
+    given = _number(sale_id, limit)
+    if given:
+        board.publish(sale_id)
+    return given
+
+
+@transactions.retried
+def _number(sale_id: int, limit: int) -> int:
+    unnumbered = Entrant.objects.filter(sale_id=sale_id, number=None).order_by("pk").values_list("pk", flat=True)
+    new = locks.entrants(list(unnumbered[:limit]), number=None)
+    if not new:
+        return 0
+    sale = locks.sale(sale_id)
+    numbers = [When(pk=place.pk, then=Value(sale.last_number + step)) for step, place in enumerate(new, start=1)]
+    keys = [place.pk for place in new]
+    Entrant.objects.filter(pk__in=keys).update(number=Case(*numbers, output_field=IntegerField()))
+    Sale.objects.filter(pk=sale_id).update(last_number=F("last_number") + len(new))
     return len(new)
 
 
@@ -128,16 +147,23 @@ def leave(text: str) -> None:
     ticket = tickets.read(text)
     if ticket.kind is not Kind.HOLDER:
         raise NotTheHolder("Only the ticket from the first signup (it is in your mail) can leave the line.")
-    gone = {"state": Entrant.State.LEFT, "email_digest": None}
-    with transaction.atomic():
-        left = Entrant.objects.filter(pk=ticket.entrant_id, state=Entrant.State.WAITING).update(**gone)
-        if not left:
-            if _state_of(ticket) in (Entrant.State.LEFT, Entrant.State.EXPIRED):
-                return
-            decline(entrant_id=ticket.entrant_id)
-            Entrant.objects.filter(pk=ticket.entrant_id).update(**gone)
-    database.wrote(ticket.person)
-    board.publish(ticket.sale_id)
+    if _give_up(ticket):
+        database.wrote(ticket.person)
+        board.publish(ticket.sale_id)
+
+
+@transactions.retried
+def _give_up(ticket: Ticket) -> bool:
+    """False if the place was given up before."""
+    places = locks.entrants([ticket.entrant_id])
+    if not places:
+        raise UnknownTicket("this place does not exist any more")
+    if places[0].state in (Entrant.State.LEFT, Entrant.State.EXPIRED):
+        return False
+    if places[0].state != Entrant.State.WAITING:
+        decline(entrant_id=ticket.entrant_id)
+    Entrant.objects.filter(pk=ticket.entrant_id).update(state=Entrant.State.LEFT, email_digest=None)
+    return True
 
 
 # Numbers never change, so remembering one can never be wrong; the oldest go when there are too many.
