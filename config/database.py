@@ -167,9 +167,10 @@ def unexpected(sql: str) -> None:
 
 
 def count_queries(*, connection: BaseDatabaseWrapper, **kwargs: object) -> None:
-    """Receiver of `connection_created`. A watching thread's own connection is not counted."""
+    """Receiver of `connection_created`. A watching thread's own connection is not counted, nor one that belongs to no
+    database, as Django makes to create and drop those of tests."""
     known = any(isinstance(one, _Counting) for one in connection.execute_wrappers)
-    if not known and connections[connection.alias] is connection:
+    if not known and connection.alias in connections and connections[connection.alias] is connection:
         connection.execute_wrappers.append(_Counting(connection.alias))
 
 
