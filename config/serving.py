@@ -49,8 +49,13 @@ class Running:
 def prepare() -> str | None:
     """Make the data folder ready: tables, static files, queues, an operator. Returns the operator's password when the
     account was made now, None when it was there already."""
-    call_command("migrate", interactive=False, verbosity=0)
     call_command("collectstatic", interactive=False, verbosity=0)
+    return prepare_books()
+
+
+def prepare_books() -> str | None:
+    """Like `prepare`, without the static files, which take the longest and need no database."""
+    call_command("migrate", interactive=False, verbosity=0)
     for folder in ("messages", "control"):
         (Path(settings.QUEUE_DIR) / folder).mkdir(parents=True, exist_ok=True)
     users = get_user_model().objects
@@ -169,10 +174,15 @@ def stop_in_order() -> None:
         signal.signal(told, interrupt)
 
 
-def _stop(supervisor: subprocess.Popen[bytes]) -> None:
-    """Stop everything; whoever is impatient now would leave processes behind, so they have to wait."""
+def go_on_to_the_end() -> None:
+    """From now on this process cannot be interrupted: whoever is impatient while it stops others would leave them
+    behind."""
     for told in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(told, signal.SIG_IGN)
+
+
+def _stop(supervisor: subprocess.Popen[bytes]) -> None:
+    go_on_to_the_end()
     if supervisor.poll() is None:
         supervisor.send_signal(signal.SIGTERM)
         try:

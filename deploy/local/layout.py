@@ -82,6 +82,10 @@ class Layout:
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
 
+    def log_files(self, program: str | None = None) -> list[Path]:
+        """Those that are there: of one program (nginx has a folder of its own besides), or of all."""
+        return sorted(self.logs.glob(f"{program or '*'}.log")) + sorted(self.logs.glob(f"{program or '*'}/*.log"))
+
     @property
     def sockets(self) -> Path:
         """A socket's path may have 107 characters, and supervisor adds its process id while it makes one: below a long

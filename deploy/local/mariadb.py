@@ -112,13 +112,17 @@ def _installed(layout: Layout, folder: Path) -> Path:
 
 @contextmanager
 def admin(layout: Layout, node: str) -> Iterator[Any]:
-    """A cursor, with rows as dicts, of the node's administrator."""
-    with _connection(unix_socket=str(layout.socket(node)), user="root") as cursor:
+    """A cursor of the node's administrator; its rows are dicts."""
+    from MySQLdb.cursors import DictCursor
+
+    address = {"unix_socket": str(layout.socket(node)), "user": "root", "cursorclass": DictCursor}
+    with _connection(**address) as cursor:
         yield cursor
 
 
 @contextmanager
 def as_application(layout: Layout, node: str) -> Iterator[Any]:
+    """A cursor with what the application may do on this node."""
     address = {"host": HOST, "port": layout.port(node), "user": ACCOUNT, "password": layout.password}
     with _connection(**address) as cursor:
         yield cursor
@@ -127,10 +131,9 @@ def as_application(layout: Layout, node: str) -> Iterator[Any]:
 @contextmanager
 def _connection(**address: Any) -> Iterator[Any]:
     import MySQLdb  # not installed with the embedded default, which must not miss it
-    from MySQLdb.cursors import DictCursor
 
     times = {"connect_timeout": 2, "read_timeout": 20, "write_timeout": 20}
-    connection = MySQLdb.connect(**address, **times, charset="utf8mb4", autocommit=True, cursorclass=DictCursor)
+    connection = MySQLdb.connect(**address, **times, charset="utf8mb4", autocommit=True)
     try:
         with connection.cursor() as cursor:
             yield cursor

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from config import supervising
+from config import serving, supervising
 from deploy.local import environment, mariadb, packages, probing, programs, sqs
 from deploy.local.control import State, Supervisor, kill_leftovers, processes
 from deploy.local.layout import (
@@ -25,6 +25,7 @@ from deploy.local.layout import (
 
 START_SECONDS = 60
 STOP_SECONDS = 120
+_MANAGE = [sys.executable, str(supervising.BASE / "manage.py")]
 _DEAD = ("BACKOFF", "EXITED", "FATAL", "UNKNOWN")
 
 Say = Callable[[str], None]
@@ -60,6 +61,7 @@ def up(layout: Layout, say: Say) -> str | None:
         try:
             return _started(layout, say)
         except BaseException:
+            serving.go_on_to_the_end()
             say("Stopping what was started …")
             _stop(layout, lambda text: None)
             raise
@@ -87,27 +89,47 @@ def _must_be_possible(layout: Layout, say: Say) -> None:
 
 
 def _started(layout: Layout, say: Say) -> str | None:
-    """Servers first, all at once; then the tables; then the application, which must find them."""
+    """Servers first, all at once, the static files meanwhile; then the tables; then the application, which must find
+    them."""
     _write(layout)
     supervisor = Supervisor(layout)
     _begin(layout, supervisor)
     servers = [name for name in SERVERS if layout.has(name)]
-    say(f"Starting {', '.join(servers)} …")
-    supervisor.start(servers)
-    _prepare_databases(layout, supervisor)
-    _wait(layout, supervisor, servers)
     rest = [name for name in layout.programs if name not in servers]
-    if not rest:
-        return None
-    said = _prepare_application(layout, say)
-    say(f"Starting {', '.join(rest)} …")
-    supervisor.start(rest)
-    _wait(layout, supervisor, rest)
+    with _static_files(layout, wanted=layout.has("web")):
+        say(f"Starting {', '.join(servers)} …")
+        supervisor.start(servers)
+        _prepare_databases(layout, supervisor)
+        _wait(layout, supervisor, servers)
+        said = _prepare_application(layout, say) if rest else None
+    if rest:
+        say(f"Starting {', '.join(rest)} …")
+        supervisor.start(rest)
+        _wait(layout, supervisor, rest)
     return said
 
 
+@contextmanager
+def _static_files(layout: Layout, *, wanted: bool) -> Iterator[None]:
+    """Collected beside what the block does, and there when it ends. Compressing them takes longer than all of that."""
+    if not wanted:
+        yield
+        return
+    with open(layout.log("collectstatic"), "wb") as log:
+        command = [*_MANAGE, "collectstatic", "--no-input"]
+        process = subprocess.Popen(command, env=environment.whole(layout.folder), stdout=log, stderr=log)  # noqa: S603
+        try:
+            yield
+            if process.wait():
+                raise CannotStart(f"the static files were not collected.{_log(layout, 'collectstatic')}")
+        finally:
+            process.kill()
+            process.wait()
+
+
 def _begin(layout: Layout, supervisor: Supervisor) -> None:
-    process = supervisor.begin(environment.whole(layout.folder))
+    figures = {"PROMETHEUS_MULTIPROC_DIR": str(_metrics(layout))}
+    process = supervisor.begin({**environment.whole(layout.folder), **figures})
     deadline = time.monotonic() + START_SECONDS
     while not supervisor.answers():
         if process.poll() is not None or time.monotonic() > deadline:
@@ -115,11 +137,14 @@ def _begin(layout: Layout, supervisor: Supervisor) -> None:
         time.sleep(0.05)
 
 
+def _metrics(layout: Layout) -> Path:
+    return layout.data / "metrics"
+
+
 def _write(layout: Layout) -> None:
-    # Each program adds to its own file of figures; those of processes that are gone would count for ever.
-    metrics = layout.data / "metrics"
-    shutil.rmtree(metrics, ignore_errors=True)
-    metrics.mkdir(parents=True)
+    # Each process adds to a file of figures of its own; those of processes that are gone would count for ever.
+    shutil.rmtree(_metrics(layout), ignore_errors=True)
+    _metrics(layout).mkdir(parents=True)
     programs.write(layout)
 
 
@@ -135,8 +160,8 @@ def _prepare_databases(layout: Layout, supervisor: Supervisor) -> None:
 
 
 def _prepare_application(layout: Layout, say: Say) -> str:
-    say("Preparing tables, static files, queues and a sale …")
-    command = [sys.executable, str(supervising.BASE / "manage.py"), "stack", "prepare"]
+    say("Preparing tables, queues and a sale …")
+    command = [*_MANAGE, "stack", "prepare"]
     done = subprocess.run(  # noqa: S603 (our own command)
         command, env=environment.whole(layout.folder), capture_output=True, text=True, check=False
     )
@@ -152,7 +177,7 @@ def _wait(layout: Layout, supervisor: Supervisor, names: Iterable[str], trouble:
     while waiting:
         states = supervisor.states()
         for name in list(waiting):
-            state = states[name]
+            state = states.get(name, State("UNKNOWN", 0, "supervisor is gone"))
             if state.name in _DEAD or (state.pid and seen.setdefault(name, state.pid) != state.pid):
                 raise CannotStart(f"{name} does not start ({state.description}).{_log(layout, name)}")
             reason = trouble(layout, name)

@@ -58,8 +58,8 @@ class Command(BaseCommand):
         self._say(table.addresses(wanted, password))
 
     def _prepare(self, folder: Path, **options: Any) -> None:
-        """Tables, static files, an account, a sale. Prints the operator's password if the account was made now."""
-        password = serving.prepare()
+        """Tables, queues, an account, a sale. Prints the operator's password if the account was made now."""
+        password = serving.prepare_books()
         call_command("seed_sale", batch_size=50, batch_interval=5, total_cap=10_000_000, stdout=self.stderr)
         self.stdout.write(password or "", ending="")
 
@@ -71,15 +71,16 @@ class Command(BaseCommand):
 
     def _logs(self, folder: Path, *, program: str | None, follow: bool, **options: Any) -> None:
         place = layout.load(folder)
-        names = [program] if program else [*place.programs, "supervisor"]
-        files = [str(place.log(name)) for name in names if place.log(name).exists()]
+        files = [str(path) for path in place.log_files(program)]
         if not files:
-            raise CommandError(f"There are no logs in {place.logs}.")
+            raise CommandError(f"There is no such log in {place.logs} yet.")
         self.stdout.flush()
         os.execvp("tail", ["tail", "-n", "50" if program else "5", *(["-F"] if follow else []), *files])  # noqa: S606, S607
 
     def _down(self, folder: Path, *, wipe: bool, **options: Any) -> None:
-        stack.down(layout.load(folder), self._say, wipe=wipe)
+        place = layout.load(folder)
+        serving.go_on_to_the_end()
+        stack.down(place, self._say, wipe=wipe)
         self._say("Stopped; nothing of it runs." + (" Its folder is removed." if wipe else ""))
 
     def _run(self, folder: Path, *, command: list[str], **options: Any) -> None:
