@@ -1,8 +1,48 @@
-"""Whether this process lives."""
+"""Whether this process lives (`/healthz`), and whether what it stands on answers (`/readyz`).
 
-from django.http import HttpRequest, HttpResponse
+A balancer asks `/healthz`: the machines share one primary, and taking all of them away would end the landing page, the
+board and the positions, which go on without it. `/readyz` is for people, alarms and deployments. Each part is asked in
+a thread of its own (`config/asking.py`), so that one that hangs costs the answer a moment. Who is not in our own
+networks learns which part is in trouble, and not why.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+
+from django.conf import settings
+from django.core.cache import caches
+from django.db import DatabaseError, connection, transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
+
+from config import depths
+from config.asking import Question
+from config.database import watch
+from config.faults import words
+from config.replicas import Standing
+from config.requests import is_internal
+
+CHECKED = ("config.health", "ico.health")
+ANSWER_SECONDS = 1.5
+FRESH_SECONDS = 1.0  # so many who ask cost each part one question
+OK, DEGRADED, FAILED = "ok", "degraded", "failed"
+
+
+class Trouble(Exception):
+    """A part answers and is not as it must be; the message says what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One part. `ask` returns a word on how it is, and raises when it is not well. `needed`: without it this process
+    cannot do its work; without another part it does it slower, later or from an older copy."""
+
+    name: str
+    ask: Callable[[], str]
+    needed: bool = False
 
 
 @csrf_exempt
@@ -12,3 +52,82 @@ def healthz(request: HttpRequest) -> HttpResponse:
     response = HttpResponse("ok\n", content_type="text/plain")
     response["Cache-Control"] = "no-store"
     return response
+
+
+@csrf_exempt
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    """200 while everything that is needed answers, with "degraded" when something else does not; else 503."""
+    results = _results()
+    states = {state for state, _ in results.values()}
+    status = "unready" if FAILED in states else DEGRADED if DEGRADED in states else "ready"
+    told = is_internal(request)
+    parts = {
+        name: {"ok": state == OK, **({"detail": detail} if told else {})} for name, (state, detail) in results.items()
+    }
+    response = JsonResponse({"status": status, "checks": parts}, status=503 if status == "unready" else 200)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def checks() -> Iterator[Check]:
+    for module in CHECKED:
+        yield from import_module(module).CHECKS
+
+
+_questions: dict[str, tuple[Check, Question[str]]] = {}
+
+
+def _results() -> dict[str, tuple[str, str]]:
+    """State and detail of every part, all asked at the same time."""
+    if not _questions:
+        _questions.update({one.name: (one, Question(one.ask, fresh_seconds=FRESH_SECONDS)) for one in checks()})
+    until = time.monotonic() + ANSWER_SECONDS
+    for _, question in _questions.values():
+        question.begin()
+    return {name: _result(check, question, until) for name, (check, question) in _questions.items()}
+
+
+def _result(check: Check, question: Question[str], until: float) -> tuple[str, str]:
+    outcome = question.answer(within=until - time.monotonic()).outcome
+    if isinstance(outcome, str):
+        return OK, outcome
+    detail = words(outcome) if isinstance(outcome, DatabaseError) else str(outcome) or type(outcome).__name__
+    return FAILED if check.needed else DEGRADED, detail
+
+
+def _primary() -> str:
+    with transaction.atomic(), connection.cursor() as cursor:  # on SQLite this takes the lock of a writer
+        cursor.execute("SELECT @@global.read_only" if connection.vendor == "mysql" else "SELECT 0")
+        if cursor.fetchone()[0]:
+            raise Trouble("it is read-only: a replica, or a primary that was switched over")
+    return "answers, and takes writes"
+
+
+def _replicas() -> str:
+    left_out = [f"{one.alias}: {one.fault or 'behind'}" for one in watch.standings()[1:] if not _is_read(one)]
+    if left_out:
+        raise Trouble("; ".join(left_out))
+    return f"{len(settings.REPLICAS)} follow"
+
+
+def _is_read(one: Standing) -> bool:
+    return one.answers and one.age is not None and one.age <= settings.REPLICA_MAX_LAG
+
+
+def _cache() -> str:
+    # The alias that raises; both are on the same server.
+    caches["marks"].set("readyz", 1, timeout=10)
+    return "answers"
+
+
+def _broker() -> str:
+    return ", ".join(f"{messages} {state} in {queue}" for queue, state, messages in depths.depths())
+
+
+CHECKS = [
+    Check("database", _primary, needed=True),
+    Check("cache", _cache),
+    Check("broker", _broker),
+    *([Check("replicas", _replicas)] if settings.REPLICAS else []),
+]

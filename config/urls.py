@@ -7,13 +7,14 @@ from django.db import Error
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
-from config.health import healthz
+from config.health import healthz, readyz
 from config.metrics import metrics
 from config.requests import explain, no_database
 
 urlpatterns = [
     path("", include("ico.urls")),
     path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]
