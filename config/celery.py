@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery, Task
+from kombu import Queue
 
 from config import logging as log_lines
 
@@ -19,4 +20,6 @@ class KnownTask(Task):  # type: ignore[type-arg]  # generic in its stubs alone
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("stampede", task_cls=KnownTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
+# The one queue carries mails. Declaring it would ask SQS for its length each time somebody connects.
+app.conf.task_queues = (Queue(app.conf.task_default_queue, no_declare=True),)
 app.autodiscover_tasks()

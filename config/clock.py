@@ -18,8 +18,6 @@ from celery.beat import ScheduleEntry
 from celery.beat import Scheduler as BeatScheduler
 from django.db import close_old_connections, connections
 
-from config import logging as log
-
 logger = logging.getLogger(__name__)
 
 STOP_SECONDS = 25.0  # less than the 30 s that supervisor waits before it kills
@@ -62,8 +60,7 @@ class Hand:
     def _perform(self, tick: Tick) -> None:
         try:
             close_old_connections()  # the server may have been restarted since the last tick
-            with log.task():
-                tick()
+            tick()
         except Exception as error:  # noqa: BLE001 (told; whatever it is, the next tick tries again)
             self._tell(error)
         else:
