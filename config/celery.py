@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from celery import Celery, Task
+from celery.signals import setup_logging
 from kombu import Queue
 
 from config import logging as log_lines
@@ -15,6 +16,11 @@ class KnownTask(Task):  # type: ignore[type-arg]  # generic in its stubs alone
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with log_lines.task(self.request.id or ""):
             return super().__call__(*args, **kwargs)
+
+
+@setup_logging.connect
+def _as_django_has_it(**_: Any) -> None:
+    """Whoever listens here sets logging up; Django has, by its settings, and Celery's own would change the level."""
 
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
