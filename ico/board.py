@@ -86,7 +86,8 @@ def current(sale_id: int) -> Board:
     try:
         stamp = _stamp(path)
     except FileNotFoundError:
-        _write(sale_id)
+        with database.primary("no board yet"):
+            _write(sale_id)
         stamp = _stamp(path)
     known = _read.get(sale_id)
     if known is None or known[0] != stamp:
