@@ -62,7 +62,7 @@ class Supervisor:
     def begin(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         """Start it, in a session of its own: it stays when this process ends, and Ctrl-C does not reach it."""
         with open(self._layout.logs / "supervisor.out", "ab") as output:
-            return subprocess.Popen(  # noqa: S603 (our own interpreter, our own configuration)
+            process = subprocess.Popen(  # noqa: S603 (our own interpreter, our own configuration)
                 supervising.supervisor(self._layout.conf / "supervisor.conf"),
                 env={**environment, MARK: str(self._layout.folder)},
                 cwd=supervising.BASE,
@@ -71,6 +71,8 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        _session_file(self._layout).write_text(str(process.pid))
+        return process
 
     def start(self, names: Iterable[str]) -> None:
         """Without waiting. One that runs already is left alone."""
@@ -100,10 +102,16 @@ class Supervisor:
         self._ask("shutdown")
 
 
+def _session_file(layout: Layout) -> Path:
+    return layout.folder / "session"
+
+
 def processes(layout: Layout) -> Iterator[int]:
     """The ids of all living processes of this stack, whoever their parent is now. A zombie does not live."""
+    file = _session_file(layout)
+    session = int(file.read_text()) if file.exists() else None
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _lives(entry) and _belongs(entry, layout):
+        if entry.name.isdigit() and _lives(entry) and _belongs(entry, layout, session):
             yield int(entry.name)
 
 
@@ -114,17 +122,16 @@ def _lives(process: Path) -> bool:
         return False
 
 
-def _belongs(process: Path, layout: Layout) -> bool:
-    """By the variable that it was started with or, as nginx writes over its environment, by the folder it works in."""
+def _belongs(process: Path, layout: Layout, session: int | None) -> bool:
+    """By the variable that it was started with or, as Redis and nginx write over their environment, by supervisor's
+    session and the folder it works in. Either alone would take a terminal in that folder for one of ours."""
     try:
-        marked = f"{MARK}={layout.folder}".encode() in (process / "environ").read_bytes().split(b"\0")
-        return marked or (_is_nginx(process) and Path(os.readlink(process / "cwd")).is_relative_to(layout.folder))
+        if f"{MARK}={layout.folder}".encode() in (process / "environ").read_bytes().split(b"\0"):
+            return True
+        works_here = Path(os.readlink(process / "cwd")).is_relative_to(layout.folder)
+        return works_here and os.getsid(int(process.name)) == session
     except OSError:
         return False  # it has just ended, or is somebody else's
-
-
-def _is_nginx(process: Path) -> bool:
-    return Path(os.readlink(process / "exe")).name == "nginx"
 
 
 def kill_leftovers(layout: Layout, *, patience: float = 20) -> list[int]:
