@@ -72,7 +72,7 @@ class Reading:
     def _choose(self) -> str:
         wanted = marks.of(self.persons)
         if wanted is None and watch.answers(DEFAULT_DB_ALIAS):
-            return _primary_for("marks unreadable")
+            return _primary_for("marks not known")
         replica = watch.choose(wanted or [])
         if replica is not None:
             return replica

@@ -96,12 +96,12 @@ class Watch:
             self._held_at[alias] = self._sightings.last_held(reached)
             self._reached[alias] = reached
         if self._faults.pop(alias, ""):
-            logger.info("%s answers", alias)
+            logger.info("database %s answers", alias)
 
     def failed(self, alias: str, fault: str) -> None:
         """Leave `alias` out until it has answered again."""
         if alias not in self._faults:
-            logger.warning("%s is left out: %s", alias, fault)
+            logger.warning("database %s is left out: %s", alias, fault)
         self._faults[alias] = fault
 
     def answers(self, alias: str) -> bool:
