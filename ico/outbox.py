@@ -17,6 +17,7 @@ from django.db import connection as database
 from django.db.models import Case, F, QuerySet, Value, When
 
 from config.logging import caused_by, request_id
+from config.metrics import MAILS
 from ico import budget, mail
 from ico.models import Entrant, OutboxMessage
 
@@ -126,15 +127,18 @@ def _send(connection: mail.Connection, row: OutboxMessage, clock: Callable[[], d
     except mail.Away:
         raise
     except mail.NeverAgain as error:
+        MAILS.labels(row.kind, "refused").inc()
         logger.error("mail %s cannot be delivered and was parked: %s", row.key, error)
         mine.update(state=State.PARKED, last_error=str(error)[:200])
         return False
     except Exception as error:
+        MAILS.labels(row.kind, "failed").inc()
         # Later, for this row is refused or poison; the others of its message must go out now.
         if not isinstance(error, mail.TryLater):
             logger.exception("mail %s could not be made or sent", row.key)
         mine.update(state=State.PENDING, due_at=clock() + _own_wait(row), last_error=str(error)[:200])
         return False
+    MAILS.labels(row.kind, "sent").inc()
     with caused_by(row.request_id or request_id()):
         logger.info("mail %s was sent", row.key, extra={"fields": {"mail": row.key, "taken_as": taken_as}})
     noted = {"state": State.SENT, "sent_at": clock(), "message_id": message_id, "taken_as": taken_as[:200]}

@@ -5,6 +5,7 @@ gaps, and it is given before the commit. The numberer gives numbers to committed
 the places and then, for a short time, the sale's row.
 """
 
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,6 +19,8 @@ from ico import board, emails, locks, outbox, sales, tickets
 from ico.invitations import decline
 from ico.models import Entrant, OutboxMessage, Sale
 from ico.tickets import Kind, Ticket, UnknownTicket
+
+logger = logging.getLogger(__name__)
 
 BATCH = 500
 _REMEMBERED = 200_000
@@ -74,6 +77,7 @@ def join(*, email: str, client_address: str | None, now: datetime) -> Place:
             refused = error  # whoever was first has just left, and the place is free; or something else is wrong
         else:
             database.wrote(Ticket(Kind.HOLDER, sale.pk, entrant.pk).person)
+            logger.info("place %d was taken", entrant.pk)
             return Place(str(Ticket(Kind.HOLDER, sale.pk, entrant.pk)), None, entrant.pk)
     raise refused
 
