@@ -49,6 +49,14 @@ REQUESTS = Histogram(
 )
 CACHE = Counter("stampede_cache_reads", "Keys that were looked for in a cache.", ["cache", "result"])
 MAILS = Counter("stampede_mails", "Mails by kind and how trying to send them ended.", ["kind", "outcome"])
+QUERIES = Counter("stampede_database_queries", "Queries by database, the writer or a reader.", ["alias", "role"])
+PRIMARY_READS = Counter(
+    "stampede_database_primary_reads", "Safe requests that were sent to the primary, by the reason.", ["reason"]
+)
+UNEXPECTED_QUERIES = Counter(
+    "stampede_database_unexpected_primary_queries",
+    "Queries of safe requests on the primary that had no reason: each a mistake in the code.",
+)
 
 
 @dataclass(frozen=True, slots=True)
