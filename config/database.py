@@ -22,11 +22,11 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from prometheus_client import Counter
 
 from config import marks
 from config.faults import is_gone
 from config.marks import wrote
+from config.metrics import PRIMARY_READS, QUERIES, UNEXPECTED_QUERIES
 from config.replicas import Watch
 
 __all__ = ["as_of", "primary", "reading_as", "remembered", "surely", "watch", "wrote"]
@@ -34,17 +34,6 @@ __all__ = ["as_of", "primary", "reading_as", "remembered", "surely", "watch", "w
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-
-QUERIES = Counter(
-    "stampede_database_queries", "Queries, by database and whether it is the writer or a reader.", ["alias", "role"]
-)
-PRIMARY_READS = Counter(
-    "stampede_database_primary_reads", "Safe requests that read from the primary, by the reason.", ["reason"]
-)
-UNEXPECTED = Counter(
-    "stampede_database_unexpected_primary_queries",
-    "Queries of safe requests that ran on the primary without a reason. Each is a mistake in the code.",
-)
 
 watch = Watch(settings.REPLICAS, max_lag=settings.REPLICA_MAX_LAG)
 
@@ -162,7 +151,7 @@ def reading_as(*persons: str) -> None:
 # --- counting ---------------------------------------------------------------------------------------------------------
 def unexpected(sql: str) -> None:
     """A safe request asked the primary without a reason. Tests put something that raises in this place."""
-    UNEXPECTED.inc()
+    UNEXPECTED_QUERIES.inc()
     logger.error("asked the primary without a reason: %s", sql)
 
 

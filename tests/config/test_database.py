@@ -15,7 +15,7 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
 
-from config import database, marks
+from config import database, marks, metrics
 from config.replicas import Watch
 from config.urls import handler500
 from ico import board, invitations, sales, urls, waitlist
@@ -86,7 +86,7 @@ def asked(step: Callable[[], object]) -> dict[str, int]:
 
 def _counted() -> dict[str, int]:
     roles = {"default": "writer", READER: "reader"}
-    return {alias: int(database.QUERIES.labels(alias, role)._value.get()) for alias, role in roles.items()}
+    return {alias: int(metrics.QUERIES.labels(alias, role)._value.get()) for alias, role in roles.items()}
 
 
 @pytest.fixture
@@ -157,10 +157,10 @@ def test_a_reason_makes_it_expected(journey: dict[str, str], reader: Client, mon
             return Sale.objects.get()
 
     sales.forget()
-    before = database.PRIMARY_READS.labels("test")._value.get()
+    before = metrics.PRIMARY_READS.labels("test")._value.get()
     monkeypatch.setattr(sales, "_chosen", with_a_reason)
     assert asked(lambda: _ok(reader, journey["landing"])) == {"default": 1}
-    assert database.PRIMARY_READS.labels("test")._value.get() == before + 1
+    assert metrics.PRIMARY_READS.labels("test")._value.get() == before + 1
 
 
 def test_writing_requests_transactions_and_whatever_is_no_request_stay_on_the_primary(
@@ -176,9 +176,9 @@ def test_writing_requests_transactions_and_whatever_is_no_request_stay_on_the_pr
 
 
 def test_a_board_that_is_missing_is_made_from_the_primary(sale: Sale, reader: Client) -> None:
-    before = database.PRIMARY_READS.labels("no board yet")._value.get()
+    before = metrics.PRIMARY_READS.labels("no board yet")._value.get()
     _ok(reader, "/api/board")
-    assert database.PRIMARY_READS.labels("no board yet")._value.get() == before + 1
+    assert metrics.PRIMARY_READS.labels("no board yet")._value.get() == before + 1
 
 
 def test_whoever_wrote_is_sent_to_the_primary_until_the_replica_holds_it(
