@@ -5,7 +5,6 @@ from typing import Any
 
 from celery import Celery, Task
 from celery.signals import setup_logging
-from kombu import Queue
 
 from config import logging as log_lines
 
@@ -26,6 +25,4 @@ def _as_django_has_it(**_: Any) -> None:
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 app = Celery("stampede", task_cls=KnownTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
-# The one queue carries mails. Declaring it would ask SQS for its length each time somebody connects.
-app.conf.task_queues = (Queue(app.conf.task_default_queue, no_declare=True),)
 app.autodiscover_tasks()

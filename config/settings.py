@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from csp.constants import NONE, SELF
+from kombu import Queue
 
 from config import caches, env
 from config.secret import secret_key
@@ -223,7 +224,9 @@ if BROKER == "sqs":
     }
 # How long mails are gathered before their messages are published: the fewer calls of SQS, the later a mail.
 MAIL_GATHER_SECONDS = env.seconds("STAMPEDE_MAIL_GATHER_SECONDS", 4) if BROKER == "sqs" else 0.0
+# The one queue carries mails. Declaring it would ask SQS for its length each time somebody connects.
 CELERY_TASK_DEFAULT_QUEUE = "mail"
+CELERY_TASK_QUEUES = (Queue("mail", no_declare=True),)
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 # A message whose task fails stays where it is, comes again, and is a dead letter in the end.
@@ -299,6 +302,7 @@ LOGGING = {
     },
     "loggers": {
         "django.request": {"level": "ERROR"},
+        "botocore": {"level": "WARNING"},  # tells where it found its credentials, each time
         # A wrong Host header is the sender's business; answering it with a traceback fills the disk.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # One line that a task came and one that it went, for every task: what it did is told by itself.

@@ -2,16 +2,23 @@
 which workers take up. Each translates and calls; each is safe to run twice and at the same time, because the domain
 takes its own locks."""
 
+import logging
 import os
 import socket
+import time
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
+from config import batching
 from ico import board, invitations, outbox, release, waitlist
 from ico.models import Sale
 
+logger = logging.getLogger(__name__)
+
 HOLDER = f"{socket.gethostname()}:{os.getpid()}"
+_relay_again = 0.0  # not before this moment of the clock's own process
 
 
 def _sales() -> list[int]:
@@ -35,12 +42,40 @@ def release_next() -> None:
 
 @shared_task(name="ico.relay")
 def relay() -> None:
-    """Hand the mails that are due to the workers."""
-    outbox.relay(publish=_publish, now=timezone.now())
+    """Hand the mails that are due to the workers. The first goes at once; what comes within the next seconds is
+    gathered, for each message costs three calls of the broker. A backlog is not held up."""
+    global _relay_again
+    if time.monotonic() < _relay_again:
+        return
+    if 0 < hand_over() < outbox.CLAIM_AT_ONCE:
+        _relay_again = time.monotonic() + settings.MAIL_GATHER_SECONDS
 
 
-def _publish(ids: list[int], claim: str) -> None:
-    deliver.delay(ids, claim)
+def hand_over() -> int:
+    """Publish what is due, together. What could not be published waits again, due at once. Returns how many mails were
+    claimed."""
+    parts: list[tuple[list[int], str]] = []
+    published: dict[str, int] = {}
+
+    def publish(ids: list[int], claim: str) -> None:
+        parts.append((ids, claim))
+        published[str(deliver.delay(ids, claim).id)] = len(parts) - 1
+
+    try:
+        with batching.together():
+            return outbox.relay(publish=publish, now=timezone.now())
+    except batching.NotPublished as error:
+        logger.warning("mails wait, for the broker does not take them: %s", error)
+        _give_back([parts[published[task]] for task in error.reasons])
+        return sum(len(ids) for ids, _ in parts)
+    except Exception:
+        _give_back(parts)
+        raise
+
+
+def _give_back(parts: list[tuple[list[int], str]]) -> None:
+    for ids, claim in parts:
+        outbox.give_back(ids=ids, claim=claim)
 
 
 @shared_task(name="ico.deliver")
