@@ -85,10 +85,10 @@ def deliver(*, ids: list[int], claim: str, clock: Callable[[], datetime], pause:
         try:
             for row, _ in zip(rows, budget.turns(len(rows), clock=clock, pause=pause), strict=False):
                 connection.open()
-                if _mark(row, clock()) and _send(connection, row, clock, pause):
-                    sent += 1
-                    if sent == 1:
-                        budget.went_through()
+                with caused_by(row.request_id or request_id()):
+                    sent += _mark(row, clock()) and _send(connection, row, clock, pause)
+                if sent == 1:
+                    budget.went_through()
         except mail.Away as error:
             closing = budget.close(why=str(error), now=clock())
             if row is not None and row.claim != claim:
@@ -139,8 +139,7 @@ def _send(connection: mail.Connection, row: OutboxMessage, clock: Callable[[], d
         mine.update(state=State.PENDING, due_at=clock() + _own_wait(row), last_error=str(error)[:200])
         return False
     MAILS.labels(row.kind, "sent").inc()
-    with caused_by(row.request_id or request_id()):
-        logger.info("mail %s was sent", row.key, extra={"fields": {"mail": row.key, "taken_as": taken_as}})
+    logger.info("mail %s was sent", row.key, extra={"fields": {"mail": row.key, "taken_as": taken_as}})
     noted = {"state": State.SENT, "sent_at": clock(), "message_id": message_id, "taken_as": taken_as[:200]}
     return _note(mine, {**noted, "last_error": ""}, pause)
 

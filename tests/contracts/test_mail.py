@@ -163,23 +163,25 @@ def log() -> Iterator[io.StringIO]:
     lines = io.StringIO()
     handler = logging.StreamHandler(lines)
     handler.setFormatter(Json())
-    logging.getLogger("ico").addHandler(handler)
+    logging.getLogger("ico.outbox").addHandler(handler)
     yield lines
-    logging.getLogger("ico").removeHandler(handler)
+    logging.getLogger("ico.outbox").removeHandler(handler)
 
 
 def test_the_log_follows_each_mail_and_names_nobody(sale: Sale, answering: Any, log: io.StringIO) -> None:
     answering.refuse_ada_for_good()
     with caused_by("request-of-bob"):
         place = join(sale, "bob@example.org")
-    join(sale, "ada@example.org")
+    with caused_by("request-of-ada"):
+        join(sale, "ada@example.org")
     with task("task-of-the-worker"):
         deliver_due(timezone.now())
     sent, refused = [json.loads(line) for line in log.getvalue().splitlines()]
     keys = [key for (key,) in rows("key")]
     assert (sent["level"], sent["mail"], refused["level"]) == ("INFO", keys[0], "ERROR")
-    assert (sent["request_id"], sent["task_id"]) == ("request-of-bob", "task-of-the-worker")
     assert keys[1] in refused["message"]
+    assert (sent["request_id"], refused["request_id"]) == ("request-of-bob", "request-of-ada")
+    assert sent["task_id"] == refused["task_id"] == "task-of-the-worker"
     assert "example.org" not in log.getvalue()
     assert str(place.ticket) not in log.getvalue()
 
