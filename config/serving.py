@@ -3,6 +3,7 @@ simulated chain, kept running by supervisor in one data folder."""
 
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -99,6 +100,7 @@ def _supervised(host: str, port: int, url: str, logs: Path) -> Iterator["subproc
         "STAMPEDE_PUBLIC_URL": url,
         "STAMPEDE_BIND": f"{host}:{port}",
         "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PROMETHEUS_MULTIPROC_DIR": str(_empty_metrics()),
     }
     with open(logs / "supervisor.out", "ab") as output:
         supervisor = subprocess.Popen(  # noqa: S603 (our own interpreter, our own configuration)
@@ -113,6 +115,13 @@ def _supervised(host: str, port: int, url: str, logs: Path) -> Iterator["subproc
         yield supervisor
     finally:
         _stop(supervisor)
+
+
+def _empty_metrics() -> Path:
+    """The folder in which the processes count, with nothing of processes that are gone."""
+    folder = Path(settings.DATA_DIR) / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def free_port() -> int:

@@ -1,6 +1,9 @@
 """gunicorn's settings, for one machine and for a server alike. Figures behind them: shared/design/components.md."""
 
 import os
+from typing import Any
+
+from prometheus_client.multiprocess import mark_process_dead
 
 from config import settings
 
@@ -17,3 +20,9 @@ accesslog = None  # addresses hold tickets and tokens; the application logs what
 errorlog = "-"
 loglevel = "warning"
 control_socket_disable = True
+
+
+def child_exit(server: object, worker: Any) -> None:
+    """What a worker said of itself alone (live gauges) ends with it; what it counted stays."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        mark_process_dead(worker.pid)
