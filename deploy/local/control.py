@@ -91,10 +91,10 @@ class Supervisor:
                 raise CannotStart(f"supervisor refuses {question[0]} {question[1]}: {fault.faultString}") from None
 
     def states(self) -> dict[str, State]:
-        """The state of each program. Empty when supervisor does not answer."""
+        """The state of each program. Empty when supervisor does not answer, or answers nothing more for it is ending."""
         try:
             found = self._ask("getAllProcessInfo")
-        except (OSError, HTTPException):
+        except (OSError, HTTPException, Fault):
             return {}
         return {one["name"]: State(one["statename"], one["pid"], one["description"]) for one in found}
 
