@@ -7,7 +7,7 @@ spares work: see `remembered`.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.core.cache import cache
@@ -28,20 +28,13 @@ class CountingCache(BaseCache):
     def __init__(self, location: Any, params: dict[str, Any]) -> None:
         super().__init__(location, params)  # type: ignore[call-arg]  # of the class that holds the values
         alias = params.get("ALIAS", "default")
-        self._hits = CACHE.labels(alias, "hit")
-        self._misses = CACHE.labels(alias, "miss")
+        self.hits = CACHE.labels(alias, "hit")
+        self.misses = CACHE.labels(alias, "miss")
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         found = super().get(key, _MISSING, version)
-        (self._misses if found is _MISSING else self._hits).inc()
+        (self.misses if found is _MISSING else self.hits).inc()
         return default if found is _MISSING else found
-
-    def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
-        keys = list(keys)
-        found: dict[Any, Any] = super().get_many(keys, version)
-        self._hits.inc(len(found))
-        self._misses.inc(len(keys) - len(found))
-        return found
 
 
 class FileCache(CountingCache, FileBasedCache):

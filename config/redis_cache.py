@@ -8,6 +8,7 @@ of one call a second, not of every call of every request.
 import logging
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import redis
@@ -110,6 +111,14 @@ def _guarded(breaker: Breaker, ask: Any, *args: Any, **options: Any) -> Any:
 
 class MarksCache(CountingCache, RedisCache):  # type: ignore[misc]  # django-redis has no types
     """Raises one of `UNAVAILABLE` when Redis does not answer."""
+
+    def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
+        keys = list(keys)
+        found: dict[Any, Any] = super().get_many(keys, version)
+        # elsewhere Django asks for one key after the other, and each is counted
+        self.hits.inc(len(found))
+        self.misses.inc(len(keys) - len(found))
+        return found
 
 
 class DefaultCache(MarksCache):
