@@ -21,9 +21,9 @@ from ico.models import MailBudget
 logger = logging.getLogger(__name__)
 
 NAME = "mail"
-PATIENCE_SECONDS = 5.0  # a worker waits so long for turns in all, before it hands the rest of its mails back
+PATIENCE_SECONDS = 10.0  # a worker waits so long for turns in all, before it hands the rest of its mails back
 LONGEST_CLOSED_SECONDS = 60
-AHEAD_SECONDS = 10  # so many seconds' worth of mails may be with the workers
+AHEAD_SECONDS = 10  # so many seconds' worth of mails may be with the workers; the relay gathers for some of them
 PROBE = 1  # so many mails are tried with a server that was away
 RIVALS = 50  # workers that may come between before one gives up for a moment
 LEAST_WAIT_SECONDS = 0.001
