@@ -1,7 +1,5 @@
 """The product's nginx in front of one of its web servers, in a folder of its own."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -34,7 +32,7 @@ def edge(folder: Path, *, upstream: str, static: Path, cached: bool = True) -> I
         _wait(process, f"{url}/healthz")
         yield url
     finally:
-        os.kill(process.pid, signal.SIGTERM)
+        process.terminate()
         process.wait(timeout=20)
 
 

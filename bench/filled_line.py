@@ -22,7 +22,7 @@ def main() -> None:
     call_command("seed_sale", stdout=sys.stderr)
     sale_id = sales.current().pk
     with connection.cursor() as cursor:
-        cursor.execute(FILL, {"sale": sale_id, "people": people})
+        cursor.execute(FILL[connection.vendor], {"sale": sale_id, "people": people})
         cursor.execute("UPDATE ico_sale SET last_number = %s WHERE id = %s", [people, sale_id])
         cursor.execute("SELECT id FROM ico_entrant WHERE number %% %s = 0 ORDER BY number", [max(1, people // wanted)])
         entrants = [row[0] for row in cursor.fetchall()][:wanted]
@@ -31,13 +31,21 @@ def main() -> None:
         print(Ticket(Kind.HOLDER, sale_id, entrant))
 
 
-FILL = """
+FILL = {
+    "sqlite": """
 INSERT INTO ico_entrant (sale_id, email, email_digest, number, state, signed_up_at)
 WITH RECURSIVE place(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM place WHERE number < %(people)s)
 SELECT %(sale)s, 'person-' || number || '@load.stampede-lab.org', printf('%%064d', number), number, 'waiting',
        '2026-01-01 00:00:00'
 FROM place
-"""
+""",
+    "mysql": """
+INSERT INTO ico_entrant (sale_id, email, email_digest, number, state, signed_up_at)
+SELECT %(sale)s, concat('person-', seq, '@load.stampede-lab.org'), lpad(seq, 64, '0'), seq, 'waiting',
+       '2026-01-01 00:00:00'
+FROM seq_1_to_1000000 WHERE seq <= %(people)s
+""",
+}
 
 if __name__ == "__main__":
     main()

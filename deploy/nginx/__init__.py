@@ -14,7 +14,7 @@ from pathlib import Path
 TEMPLATES = Path(__file__).resolve().parent
 PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
 # What stands in a directive unquoted. Anything else could end the directive and begin another.
-PLAIN = re.compile(r"[A-Za-z0-9_./:\[\]*~+=@-]+( [A-Za-z0-9_./:\[\]*~+=@-]+)*")
+PLAIN = re.compile(r"[A-Za-z0-9_./:\[\]*~+=@-]+")
 HOSTS = ("localhost", "127.0.0.1", "[::1]")  # those of STAMPEDE_ALLOWED_HOSTS when it is not set
 DESCRIPTORS = 20_000
 
@@ -79,10 +79,10 @@ def write(
         "INTERNAL": internal,
         "UPSTREAM": upstream,
         "STATIC_ROOT": str(static_root.resolve()),
-        "HOSTS": " ".join(hosts),
+        "HOSTS": " ".join(_plain("host", host) for host in hosts),
         "HOST": hosts[0],
     }
-    for name in values.keys() - {"USER"}:
+    for name in values.keys() - {"USER", "HOSTS"}:
         _plain(name.lower(), values[name])
     values |= {
         "TRUSTED": _lines("set_real_ip_from {};", behind),

@@ -246,6 +246,7 @@ def test_values_stay_in_their_directives(tmp_path: Path) -> None:
     usual = {"listen": "127.0.0.1:80", "upstream": "127.0.0.1:81", "internal": "127.0.0.1:82", "static_root": tmp_path}
     for wrong in (
         {"listen": "80; user root"},
+        {"logs": tmp_path / "two words"},
         {"hosts": ("a;b",)},
         {"behind": ("10.0.0.0/8; deny all",)},
         {"user": "a b{"},
