@@ -41,6 +41,7 @@ class Supervisor:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._process: subprocess.Popen[bytes] | None = None
         self._names = {program.name: program.full_name for program in programs(layout)}
 
     def _ask(self, method: str, *arguments: Any) -> Any:
@@ -62,7 +63,7 @@ class Supervisor:
     def begin(self, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
         """Start it, in a session of its own: it stays when this process ends, and Ctrl-C does not reach it."""
         with open(self._layout.logs / "supervisor.out", "ab") as output:
-            process = subprocess.Popen(  # noqa: S603 (our own interpreter, our own configuration)
+            self._process = subprocess.Popen(  # noqa: S603 (our own interpreter, our own configuration)
                 supervising.supervisor(self._layout.conf / "supervisor.conf"),
                 env={**environment, MARK: str(self._layout.folder)},
                 cwd=supervising.BASE,
@@ -71,8 +72,13 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        _session_file(self._layout).write_text(str(process.pid))
-        return process
+        _session_file(self._layout).write_text(str(self._process.pid))
+        return self._process
+
+    def gone(self) -> None:
+        """Take notice that the supervisor which this object began has ended."""
+        if self._process:
+            self._process.wait()
 
     def start(self, names: Iterable[str]) -> None:
         """Without waiting. One that runs already is left alone."""
@@ -91,7 +97,7 @@ class Supervisor:
                 raise CannotStart(f"supervisor refuses {question[0]} {question[1]}: {fault.faultString}") from None
 
     def states(self) -> dict[str, State]:
-        """The state of each program. Empty when supervisor does not answer, or answers nothing more for it is ending."""
+        """The state of each program. Empty when supervisor does not answer, or nothing more, for it is ending."""
         try:
             found = self._ask("getAllProcessInfo")
         except (OSError, HTTPException, Fault):
@@ -99,7 +105,8 @@ class Supervisor:
         return {one["name"]: State(one["statename"], one["pid"], one["description"]) for one in found}
 
     def shut_down(self) -> None:
-        self._ask("shutdown")
+        with suppress(Fault):  # it is ending already
+            self._ask("shutdown")
 
 
 def _session_file(layout: Layout) -> Path:

@@ -122,9 +122,9 @@ def admin(layout: Layout, node: str) -> Iterator[Any]:
 
 @contextmanager
 def as_application(layout: Layout, node: str) -> Iterator[Any]:
-    """A cursor with what the application may do on this node."""
+    """A cursor in the application's database, with what it may do on this node."""
     address = {"host": HOST, "port": layout.port(node), "user": ACCOUNT, "password": layout.password}
-    with _connection(**address) as cursor:
+    with _connection(**address, database=DATABASE) as cursor:
         yield cursor
 
 

@@ -20,13 +20,13 @@ _NEEDS = {
     "nginx": (("nginx",), ("nginx-light",)),
 }
 _MODULES = ("MySQLdb", "django_redis", "boto3", "aiosmtpd")
+_SERVERS_ARE_IN = "/usr/local/sbin:/usr/sbin:/sbin"  # where an ordinary user's search path does not look
 _MAY_START_SERVICES = Path("/usr/sbin/policy-rc.d")
 
 
-def missing(layout: Layout, path: str | None = None) -> list[str]:
-    """The packages of the chosen programs that are not installed. Servers are in sbin, where an ordinary user's search
-    path (`path`, by default the environment's) does not look."""
-    search = path if path is not None else f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
+def missing(layout: Layout) -> list[str]:
+    """The packages of the chosen programs that are not installed."""
+    search = f"{os.environ.get('PATH', '')}:{_SERVERS_ARE_IN}"
     wanted: list[str] = []
     for name in layout.programs:
         commands, packages = _NEEDS.get(name, ((), ()))

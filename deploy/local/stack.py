@@ -58,12 +58,14 @@ def up(layout: Layout, say: Say) -> str | None:
         environment.write(layout)
         if layout.has("sqs"):
             sqs.install(layout, say)
+        supervisor = Supervisor(layout)
         try:
-            return _started(layout, say)
+            return _started(layout, supervisor, say)
         except BaseException:
             serving.go_on_to_the_end()
             say("Stopping what was started …")
             _stop(layout, lambda text: None)
+            supervisor.gone()
             raise
 
 
@@ -88,11 +90,10 @@ def _must_be_possible(layout: Layout, say: Say) -> None:
         raise CannotStart(f"somebody listens on {listed}; stop that, or name other ports with --base-port")
 
 
-def _started(layout: Layout, say: Say) -> str | None:
+def _started(layout: Layout, supervisor: Supervisor, say: Say) -> str | None:
     """Servers first, all at once, the static files meanwhile; then the tables; then the application, which must find
     them."""
     _write(layout)
-    supervisor = Supervisor(layout)
     _begin(layout, supervisor)
     servers = [name for name in SERVERS if layout.has(name)]
     rest = [name for name in layout.programs if name not in servers]
