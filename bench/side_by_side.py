@@ -32,10 +32,15 @@ def rates(contenders: Mapping[str, list[str]], *, rounds: int, seconds: float) -
     for _ in range(rounds):
         for name, address in contenders.items():
             measured[name].append(_wrk(address, seconds=seconds))
-    print(f"{'':<28}{'median':>10}{'lowest':>10}{'highest':>10}  requests/s, {rounds} rounds of {seconds:g} s")
+    shown(measured, unit=f"requests/s, {rounds} rounds of {seconds:g} s")
+    return list(measured.values())
+
+
+def shown(measured: Mapping[str, list[float]], *, unit: str) -> None:
+    """Print each contender's rounds."""
+    print(f"{'':<28}{'median':>10}{'lowest':>10}{'highest':>10}  {unit}")
     for name, values in measured.items():
         print(f"{name:<28}{statistics.median(values):>10,.0f}{min(values):>10,.0f}{max(values):>10,.0f}")
-    return list(measured.values())
 
 
 def ratio(these: list[float], those: list[float]) -> float:
@@ -48,8 +53,11 @@ def machine() -> str:
 
 
 @contextmanager
-def gunicorn(application: str, *, data: Path, settings: str = "config.settings") -> Iterator[str]:
-    """One worker of the application on a free port, so that wrk has the other core. Yields its URL."""
+def gunicorn(
+    application: str, *, data: Path, settings: str = "config.settings", more: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """One worker of the application on a free port, so that wrk has the other core. Yields its URL. `more`: arguments
+    that change what deploy/gunicorn.conf.py says."""
     port = _free_port()
     environment = {
         **os.environ,
@@ -58,7 +66,7 @@ def gunicorn(application: str, *, data: Path, settings: str = "config.settings")
         "STAMPEDE_WEB_WORKERS": "1",
         "DJANGO_SETTINGS_MODULE": settings,
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", application]
+    command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", *more, application]
     process = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
         _wait(process, port)
