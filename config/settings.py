@@ -178,9 +178,11 @@ EMAIL_BACKEND = {
     "smtp": "django.core.mail.backends.smtp.EmailBackend",
     "ses": "config.ses.EmailBackend",
 }[MAIL_BY]
+if MAIL_BY == "ses":
+    env.needs("STAMPEDE_MAIL", "boto3")
 _smtp = env.url("STAMPEDE_SMTP_URL", ("smtp", "smtp+tls", "smtps"), "smtp+tls://user:password@mail.example.org:587")
 if _smtp:
-    EMAIL_HOST, EMAIL_PORT = _smtp.hostname, _smtp.port or 25
+    EMAIL_HOST, EMAIL_PORT = _smtp.hostname, _smtp.port or {"smtp": 25, "smtp+tls": 587, "smtps": 465}[_smtp.scheme]
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_smtp.username or ""), unquote(_smtp.password or "")
     EMAIL_USE_TLS, EMAIL_USE_SSL = _smtp.scheme == "smtp+tls", _smtp.scheme == "smtps"
 SES_REGION = env.text("STAMPEDE_SES_REGION", "eu-central-1")
