@@ -15,7 +15,16 @@ def main() -> None:
         _ = settings.DATA_DIR  # reads the settings, so that what is wrong with them is said in one line
     except ImproperlyConfigured as error:
         sys.exit(f"Cannot start: {error}")
-    execute_from_command_line(sys.argv)
+    from django.db import OperationalError
+
+    from config.faults import words
+
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        if "--traceback" in sys.argv:
+            raise
+        sys.exit(f"The database cannot be used: {words(error)}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 """
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import DEFAULT_DB_ALIAS
 
 from ico.chains import hd
 
@@ -52,6 +54,77 @@ def public_url(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[C
         return []
     hint = f"Add {host} to STAMPEDE_ALLOWED_HOSTS (a list with commas)."
     return [Error(f"Mails would link to {host}, which is not answered here.", hint=hint, id="stampede.E005")]
+
+
+@register(Tags.database)
+def replicas(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Replicas follow a primary, each another server."""
+    if not settings.REPLICAS:
+        return []
+    if not _is_mariadb():
+        hint = "Set STAMPEDE_DATABASE_URL to the primary that they follow, or leave STAMPEDE_REPLICA_URLS away."
+        return [Error("STAMPEDE_REPLICA_URLS names replicas of no primary.", hint=hint, id="stampede.E006")]
+    servers = Counter(_server(alias) for alias in (DEFAULT_DB_ALIAS, *settings.REPLICAS))
+    hint = "Name each server once: the primary in STAMPEDE_DATABASE_URL, its replicas in STAMPEDE_REPLICA_URLS."
+    return [
+        Error(f"The database server {server} is named {count} times.", hint=hint, id="stampede.E007")
+        for server, count in servers.items()
+        if count > 1
+    ]
+
+
+@register(Tags.caches)
+def shared_cache(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A database server is there for several machines; what they must know of each other lies in Redis."""
+    if settings.REDIS_URL or not _is_mariadb():
+        return []
+    lost = "limits are counted on each machine by itself"
+    if settings.REPLICAS:
+        lost += ", and who signs up on one may not see the place on another"
+    hint = "Set STAMPEDE_REDIS_URL, unless there is one machine only."
+    return [Warning(f"There is no Redis: {lost}.", hint=hint, id="stampede.W002")]
+
+
+@register
+def broker(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.BROKER != "sqs" or _is_mariadb():
+        return []
+    hint = "Set STAMPEDE_DATABASE_URL as well, or leave STAMPEDE_BROKER away while everything runs on this machine."
+    problem = "Messages go through SQS, but the rows they are about lie in a file of this machine."
+    return [Warning(problem, hint=hint, id="stampede.W003")]
+
+
+@register
+def aws_credentials(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    used = [name for name, used in (("SQS", settings.BROKER == "sqs"), ("SES", settings.MAIL_BY == "ses")) if used]
+    if not used or _has_credentials():
+        return []
+    hint = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (any words for an emulator), or give the machine a role."
+    return [Error(f"{' and '.join(used)} cannot be used without credentials.", hint=hint, id="stampede.E008")]
+
+
+@register
+def mail_server(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    if settings.MAIL_BY != "smtp" or "STAMPEDE_SMTP_URL" in os.environ:
+        return []
+    hint = "Set STAMPEDE_SMTP_URL to something like smtp+tls://user:password@mail.example.org:587"
+    return [Error("STAMPEDE_MAIL=smtp, and no server is named.", hint=hint, id="stampede.E009")]
+
+
+def _is_mariadb() -> bool:
+    return str(settings.DATABASES[DEFAULT_DB_ALIAS]["ENGINE"]).endswith("mysql")
+
+
+def _server(alias: str) -> str:
+    named = settings.DATABASES[alias]
+    return f"{named['HOST']}:{named['PORT']}"
+
+
+def _has_credentials() -> bool:
+    """Whether boto's usual chain finds any: environment, files, the machine's role (which may take two seconds)."""
+    from boto3 import Session  # part of the stack's packages, and looked for before this runs
+
+    return Session().get_credentials() is not None
 
 
 @register(Tags.security, deploy=True)
