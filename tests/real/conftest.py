@@ -54,22 +54,17 @@ class Stack:
 
     layout: layout.Layout
     environment: dict[str, str] = field(repr=False)
+    books: subprocess.Popen[str] = field(repr=False)
 
     def python(self, code: str, **names: object) -> Any:
-        """Run code in a process of the application, with `ico`'s modules at hand. Returns what it left in `out`."""
-        given = f"import json; globals().update(json.loads({json.dumps(names)!r})); out = None"
-        program = "\n".join([given, _PRELUDE, code, "print(json.dumps(out))"])
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", program],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        """Run code in a process of the application (see `books`). Returns what it left in `out`."""
+        assert self.books.stdin is not None
+        assert self.books.stdout is not None
+        self.books.stdin.write(json.dumps({"code": code, "names": names}) + "\n")
+        self.books.stdin.flush()
+        said = json.loads(self.books.stdout.readline())
+        assert "error" not in said, said["error"]
+        return said["out"]
 
     def sql(self, node: str, *statements: str) -> None:
         with mariadb.admin(self.layout, node) as cursor:
@@ -110,19 +105,6 @@ class Stack:
 
     def start(self, node: str) -> None:
         Supervisor(self.layout).start([node])
-
-
-_PRELUDE = """
-import time, django
-django.setup()
-from django.core.cache import caches
-from django.utils import timezone
-from config import marks
-from ico import board, invitations, release, waitlist
-from ico.models import *
-sale = Sale.objects.first()
-now = timezone.now()
-"""
 
 
 @dataclass
@@ -236,10 +218,10 @@ def servers(folder: Path, only: str) -> Iterator[Stack]:
         stack("up", "--only", only, "--base-port", "0", "--relaxed")
         variables = json.loads(stack("environment", "--json"))
         environment = {**clean, **variables, "DJANGO_SETTINGS_MODULE": "config.settings"}
-        made = Stack(layout.load(folder), environment)
-        for command in (["migrate", "-v0"], ["collectstatic", "--noinput", "-v0"], ["seed_sale"]):
-            subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=environment, check=True, timeout=120)
-        yield made
+        talk = [sys.executable, "-W", "ignore", "-m", "tests.real.books"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(talk, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True) as books:
+            yield Stack(layout.load(folder), environment, books)
     finally:
         stack("down", "--wipe")
 
