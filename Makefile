@@ -10,7 +10,7 @@ INSTALL := $(PY) -m pip install --quiet --quiet --require-hashes --only-binary :
 # The one part that is compiled here: there is no wheel of it. Needs libmariadb-dev, pkg-config and gcc.
 COMPILED := --no-binary mysqlclient
 
-.PHONY: help stampede serve test test-packages lint types bench lock clean
+.PHONY: help stampede serve stack test test-packages compiler lint types bench lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -21,9 +21,13 @@ stampede: .venv/app ## the whole story: a sale, a crowd of 300, an audit, a verd
 serve: .venv/app ## the demo, until Ctrl-C, in a fresh data folder (PORT=8123, DATA=/a/folder to keep one)
 	@STAMPEDE_DATA="$(DATA)" $(PY) manage.py serve --port $(PORT)
 
-test: .venv/dev test-packages lint types ## everything that CI runs
+stack: .venv/stack ## the real stack on this machine, in the background: MariaDB with replicas, Redis, SQS, SMTP, nginx …
+	@$(PY) manage.py stack up
+
+test: .venv/dev test-packages lint types ## everything that CI runs, on files and on the real stack's servers
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not process"
+	@TEST_ON=stack $(PY) -m pytest -n 2 --dist loadgroup -m "not process"
 	@$(PY) -m pytest -m process
 
 lint: .venv/dev ## ruff: rules and format
@@ -44,15 +48,32 @@ lock: .venv/dev ## renew the pinned versions (needs uv)
 clean: ## remove the environment and all data folders
 	rm -rf .venv var runs
 
-# Chromium and wrk come from Debian; without root the tests that need them say that they were skipped.
-test-packages:
+define install_missing
+if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "Installing$$missing …"; \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
+elif [ -n "$$missing" ]; then \
+	echo "Missing; as root, type: apt-get install -y$$missing"; \
+fi
+endef
+
+# Chromium and wrk come from Debian; without root the tests that need them say that they were skipped. The servers of the
+# stack are no matter of taste: without them, half of the tests cannot run.
+test-packages: .venv/dev
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium fonts-dejavu-core"; \
 	command -v wrk >/dev/null || missing="$$missing wrk"; \
-	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "Installing$$missing …"; \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; \
-	fi
+	$(install_missing)
+	@$(PY) manage.py stack install
+
+# What the database's driver is compiled with.
+compiler:
+	@missing=""; \
+	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	command -v pkg-config >/dev/null && pkg-config --exists libmariadb || missing="$$missing pkg-config libmariadb-dev"; \
+	$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
+		|| missing="$$missing python3-dev"; \
+	$(install_missing)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
@@ -63,10 +84,10 @@ test-packages:
 	@$(INSTALL) -r requirements.txt
 	@touch $@
 
-.venv/stack: .venv/app requirements-stack.txt
+.venv/stack: .venv/app requirements-stack.txt | compiler
 	@$(INSTALL) $(COMPILED) -r requirements-stack.txt
 	@touch $@
 
-.venv/dev: .venv/app requirements-dev.txt
+.venv/dev: .venv/app requirements-dev.txt | compiler
 	@$(INSTALL) $(COMPILED) -r requirements-dev.txt
 	@touch $@

@@ -115,7 +115,7 @@ def admin(layout: Layout, node: str) -> Iterator[Any]:
     """A cursor of the node's administrator; its rows are dicts."""
     from MySQLdb.cursors import DictCursor
 
-    address = {"unix_socket": str(layout.socket(node)), "user": "root", "cursorclass": DictCursor}
+    address = {"unix_socket": str(layout.socket(node)), "user": getpass.getuser(), "cursorclass": DictCursor}
     with _connection(**address) as cursor:
         yield cursor
 

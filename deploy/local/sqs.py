@@ -28,6 +28,7 @@ def install(layout: Layout, say: Callable[[str], None]) -> None:
         return
     say("Installing the SQS server with npm (once, about ten seconds) …")
     npm = [shutil.which("npm") or "/usr/bin/npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error"]
+    layout.logs.mkdir(parents=True, exist_ok=True)
     with open(layout.log("npm"), "wb") as log:
         code = subprocess.run(npm, cwd=HERE, stdout=log, stderr=log, check=False).returncode  # noqa: S603
     if code:

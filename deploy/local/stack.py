@@ -56,8 +56,6 @@ def up(layout: Layout, say: Say) -> str | None:
         _must_be_possible(layout, say)
         layout.save()
         environment.write(layout)
-        if layout.has("sqs"):
-            sqs.install(layout, say)
         supervisor = Supervisor(layout)
         try:
             return _started(layout, supervisor, say)
@@ -80,8 +78,15 @@ def _alone(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _must_be_possible(layout: Layout, say: Say) -> None:
+def install(layout: Layout, say: Say) -> None:
+    """What the programs need on this machine, and nothing started. Raises `CannotStart`."""
     packages.ensure(layout, say)
+    if layout.has("sqs"):
+        sqs.install(layout, say)
+
+
+def _must_be_possible(layout: Layout, say: Say) -> None:
+    install(layout, say)
     if kill_leftovers(layout):
         say("Ended what was left of an earlier start.")
     used = taken_ports(layout)
@@ -161,7 +166,7 @@ def _prepare_databases(layout: Layout, supervisor: Supervisor) -> None:
 
 
 def _prepare_application(layout: Layout, say: Say) -> str:
-    say("Preparing tables, queues and a sale …")
+    say("Preparing tables and a sale …")
     command = [*_MANAGE, "stack", "prepare"]
     done = subprocess.run(  # noqa: S603 (our own command)
         command, env=environment.whole(layout.folder), capture_output=True, text=True, check=False

@@ -33,6 +33,7 @@ class Command(BaseCommand):
         run.add_argument("command", nargs=REMAINDER)
         variables = actions.add_parser("environment", parents=[folder], help="the variables that use the stack")
         variables.add_argument("--json", action="store_true")
+        actions.add_parser("install", parents=[folder], help="what it needs on this machine, without starting it")
         actions.add_parser("prepare")  # a step of `up`, in a process that has the stack's settings
 
     def _add_up(self, up: ArgumentParser) -> None:
@@ -57,8 +58,11 @@ class Command(BaseCommand):
         password = stack.up(wanted, self._say)
         self._say(table.addresses(wanted, password))
 
+    def _install(self, folder: Path, **options: Any) -> None:
+        stack.install(layout.asked(folder, only=None, base_port=None, relaxed=False), self._say)
+
     def _prepare(self, folder: Path, **options: Any) -> None:
-        """Tables, queues, an account, a sale. Prints the operator's password if the account was made now."""
+        """Tables, an account, a sale. Prints the operator's password if the account was made now."""
         password = serving.prepare_books()
         call_command("seed_sale", batch_size=50, batch_interval=5, total_cap=10_000_000, stdout=self.stderr)
         self.stdout.write(password or "", ending="")
