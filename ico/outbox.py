@@ -16,6 +16,7 @@ from django.db import InterfaceError, OperationalError
 from django.db import connection as database
 from django.db.models import Case, F, QuerySet, Value, When
 
+from config import transactions
 from config.logging import caused_by, request_id
 from config.metrics import MAILS
 from ico import budget, mail
@@ -50,7 +51,7 @@ def relay(*, publish: Publish, now: datetime) -> int:
     """Claim what is due and hand it to workers as `publish(ids, claim)`, many rows a message; no more than the mail
     account will let them send soon. Returns how many rows."""
     due = OutboxMessage.objects.filter(state__in=(State.PENDING, State.CLAIMED), due_at__lte=now)
-    worn_out = due.filter(attempts__gte=settings.MAIL_ATTEMPTS).update(state=State.PARKED)
+    worn_out = _change(due.filter(attempts__gte=settings.MAIL_ATTEMPTS), state=State.PARKED)
     if worn_out:
         logger.error("%d mails were parked after %d attempts each", worn_out, settings.MAIL_ATTEMPTS)
     with_workers = OutboxMessage.objects.filter(state=State.CLAIMED, due_at__gt=now)
@@ -59,7 +60,8 @@ def relay(*, publish: Publish, now: datetime) -> int:
     if not keys:
         return 0
     claim = uuid.uuid4().hex
-    due.filter(pk__in=keys).update(state=State.CLAIMED, claim=claim, due_at=now + timedelta(seconds=CLAIM_SECONDS))
+    lease_ends = now + timedelta(seconds=CLAIM_SECONDS)
+    _change(due.filter(pk__in=keys), state=State.CLAIMED, claim=claim, due_at=lease_ends)
     claimed = list(OutboxMessage.objects.filter(pk__in=keys, claim=claim).order_by("pk").values_list("pk", flat=True))
     for part in _parts(claimed, MESSAGES_PER_TASK):
         publish(part, claim)
@@ -69,8 +71,7 @@ def relay(*, publish: Publish, now: datetime) -> int:
 def give_back(*, ids: Iterable[int], claim: str) -> int:
     """Mails whose message could not be published wait again and are due at once; nobody tried them, so no attempt is
     counted. Only those that still bear `claim`. Returns how many."""
-    waiting = OutboxMessage.objects.filter(pk__in=list(ids), state=State.CLAIMED, claim=claim)
-    return waiting.update(state=State.PENDING, claim="", due_at=F("created_at"))
+    return _change(_claimed(list(ids), claim), state=State.PENDING, claim="", due_at=F("created_at"))
 
 
 def deliver(*, ids: list[int], claim: str, clock: Callable[[], datetime], pause: budget.Pause = time.sleep) -> int:
@@ -86,9 +87,10 @@ def deliver(*, ids: list[int], claim: str, clock: Callable[[], datetime], pause:
             for row, _ in zip(rows, budget.turns(len(rows), clock=clock, pause=pause), strict=False):
                 connection.open()
                 with caused_by(row.request_id or request_id()):
-                    sent += _mark(row, clock()) and _send(connection, row, clock, pause)
-                if sent == 1:
+                    went = _mark(row, clock()) and _send(connection, row, clock, pause)
+                if went and not sent:
                     budget.went_through()
+                sent += went
         except mail.Away as error:
             closing = budget.close(why=str(error), now=clock())
             if row is not None and row.claim != claim:
@@ -108,11 +110,17 @@ def _claimed(ids: list[int], claim: str) -> QuerySet[OutboxMessage]:
     return OutboxMessage.objects.filter(pk__in=ids, state=State.CLAIMED, claim=claim)
 
 
+@transactions.retried
+def _change(rows: QuerySet[OutboxMessage], **values: object) -> int:
+    """One UPDATE; relay and workers lock rows by different indexes, so MariaDB may choose one of them as a victim."""
+    return rows.update(**values)
+
+
 def _mark(row: OutboxMessage, now: datetime) -> bool:
     """Make this row ours alone and count the attempt. False: somebody else was first."""
     mark = uuid.uuid4().hex
     lease_ends = now + timedelta(seconds=CLAIM_SECONDS)  # from now: those before it may have taken long
-    mine = _claimed([row.pk], row.claim).update(claim=mark, attempts=F("attempts") + 1, due_at=lease_ends)
+    mine = _change(_claimed([row.pk], row.claim), claim=mark, attempts=F("attempts") + 1, due_at=lease_ends)
     if mine:
         row.claim, row.attempts = mark, row.attempts + 1
     return bool(mine)
@@ -161,9 +169,8 @@ def _spare(row: OutboxMessage, closing: budget.Closing, why: str) -> None:
     fine until then: a mail that brings a server down must not be tried for ever."""
     attempts = row.attempts if closing.server_was_fine else row.attempts - 1
     due_at = closing.until + _own_wait(row)
-    _claimed([row.pk], row.claim).update(
-        state=State.PENDING, claim="", attempts=attempts, due_at=due_at, last_error=why[:200]
-    )
+    values = {"claim": "", "attempts": attempts, "due_at": due_at, "last_error": why[:200]}
+    _change(_claimed([row.pk], row.claim), state=State.PENDING, **values)
 
 
 def _wait_for_turns(ids: list[int], claim: str, now: datetime) -> None:
@@ -172,7 +179,7 @@ def _wait_for_turns(ids: list[int], claim: str, now: datetime) -> None:
     if left:
         turns = zip(left, budget.places(len(left), now=now), strict=True)
         due_at = Case(*[When(pk=key, then=Value(turn)) for key, turn in turns])
-        _claimed(left, claim).update(state=State.PENDING, claim="", due_at=due_at)
+        _change(_claimed(left, claim), state=State.PENDING, claim="", due_at=due_at)
 
 
 def _own_wait(row: OutboxMessage) -> timedelta:
