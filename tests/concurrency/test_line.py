@@ -3,65 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 
 import pytest
-from django.db import connection, connections
 from django.db.models import Count, Max
 
-from config import audit
 from ico import emails, waitlist
-from ico.models import Entrant, OutboxMessage, Sale
+from ico.models import Entrant, Sale
+from tests.concurrency.rivals import broken, first, meanwhile, together, two_writers, without
 from tests.ico.conftest import join
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def together(*steps: Callable[[], object]) -> list[BaseException]:
-    """Run each step in a thread with a connection of its own, all let go at one moment. Returns what they raised."""
-    start = threading.Barrier(len(steps))
-    raised: list[BaseException] = []
-
-    def run(step: Callable[[], object]) -> None:
-        try:
-            start.wait(30)
-            step()
-        except BaseException as error:  # noqa: BLE001 (handed to the test)
-            raised.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(step,)) for step in steps]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return raised
-
-
-@contextmanager
-def without(name: str) -> Iterator[None]:
-    """Take one constraint of the line's table away, and put it back at the end (over an empty table)."""
-    kept = Entrant._meta.constraints
-    guard = next(constraint for constraint in kept if constraint.name == name)
-    # SQLite makes the table anew from the model, so the model must lose the constraint as well.
-    Entrant._meta.constraints = [constraint for constraint in kept if constraint is not guard]
-    with connection.schema_editor() as editor:
-        editor.remove_constraint(Entrant, guard)
-    try:
-        yield
-    finally:
-        OutboxMessage.objects.all().delete()
-        Entrant.objects.all().delete()
-        Entrant._meta.constraints = kept
-        with connection.schema_editor() as editor:
-            editor.add_constraint(Entrant, guard)
-
-
-def broken(now: datetime) -> set[str]:
-    return {result.name for result in audit.run(audit.Evidence(now=now)).results if not result.holds}
 
 
 def test_the_same_email_from_many_connections_is_one_place(sale: Sale, now: datetime) -> None:
@@ -69,6 +22,26 @@ def test_the_same_email_from_many_connections_is_one_place(sale: Sale, now: date
     assert Entrant.objects.count() == 1
     waitlist.give_numbers(sale_id=sale.pk)
     assert broken(now) == set()
+
+
+def test_a_hundred_signups_of_one_email_are_one_place_and_no_error(sale: Sale, now: datetime) -> None:
+    def insist() -> None:
+        for _ in range(10):
+            join(sale, "ada@example.org")
+
+    assert together(*[insist] * 10) == []
+    assert Entrant.objects.count() == 1
+
+
+def test_an_email_that_gets_free_in_the_same_moment_is_taken(
+    sale: Sale, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The insert finds the email taken; its owner leaves before the one who asked has looked whose it is."""
+    owner = join(sale, "ada@example.org")
+    leaves = first(lambda: waitlist.leave(owner.ticket), Entrant.objects.only)
+    monkeypatch.setattr(Entrant.objects, "only", leaves)
+    assert join(sale, "ada@example.org").entrant_id != owner.entrant_id
+    assert list(Entrant.objects.order_by("pk").values_list("state", flat=True)) == ["left", "waiting"]
 
 
 def test_without_the_constraint_looking_before_inserting_gives_two_places(sale: Sale, now: datetime) -> None:
@@ -81,7 +54,7 @@ def test_without_the_constraint_looking_before_inserting_gives_two_places(sale: 
         digest = emails.digest("ada@example.org")
         Entrant.objects.create(sale=sale, email="ada@example.org", email_digest=digest)
 
-    with without("entrant_one_place_per_email"):
+    with without(Entrant, "entrant_one_place_per_email"):
         assert together(look_then_insert, look_then_insert) == []
         assert Entrant.objects.count() == 2
         assert "one-place-per-email" in broken(now)
@@ -110,10 +83,23 @@ def test_without_the_lock_two_numberers_give_the_same_number(sale: Sale, now: da
         read.wait(30)
         Entrant.objects.filter(pk=place.entrant_id).update(number=highest + 1)
 
-    with without("entrant_number_given_once"):
+    with without(Entrant, "entrant_number_given_once"):
         assert together(lambda: number(places[0]), lambda: number(places[1])) == []
         assert Entrant.objects.aggregate(different=Count("number", distinct=True))["different"] == 1
         assert "numbers-dense" in broken(now)
+
+
+@two_writers
+def test_a_numberer_overtaken_between_looking_and_locking_numbers_the_rest(
+    sale: Sale, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(10):
+        join(sale, f"v{n}@example.org")
+    rival = first(lambda: waitlist.give_numbers(sale_id=sale.pk, limit=4), waitlist.locks.entrants)
+    monkeypatch.setattr(waitlist.locks, "entrants", rival)
+    meanwhile(lambda: waitlist.give_numbers(sale_id=sale.pk))
+    assert list(Entrant.objects.order_by("pk").values_list("number", flat=True)) == list(range(1, 11))
+    assert broken(now) == set()
 
 
 def test_signups_leavers_and_numberers_at_once_keep_the_books(sale: Sale, now: datetime) -> None:
