@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -46,6 +47,17 @@ def variables(*, process: str) -> dict[str, str]:
     number = int(process.removeprefix("gw") or -1) + 1  # Redis has 16 databases, and says so when they are used up
     found["STAMPEDE_REDIS_URL"] = urlsplit(found["STAMPEDE_REDIS_URL"])._replace(path=f"/{number}").geturl()
     return {**found, "STAMPEDE_SQS_PREFIX": f"test-{process or 'first'}-"}
+
+
+def new_database(name: str) -> str:
+    """Make an empty database (its name begins with `test_`), for a program that a test starts. Returns its address."""
+    import MySQLdb
+
+    address = urlsplit(os.environ["STAMPEDE_DATABASE_URL"])
+    account = {"host": address.hostname, "port": address.port, "user": address.username, "password": address.password}
+    with closing(MySQLdb.connect(**account)) as connection:
+        connection.query(f"CREATE OR REPLACE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    return address._replace(path=f"/{name}").geturl()
 
 
 def _start() -> None:

@@ -19,7 +19,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests import deadline
+from tests import deadline, private_stack
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -93,6 +93,7 @@ def stage(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     url = f"http://127.0.0.1:{port}"
     environment = {
         **os.environ,
+        **_servers_of_its_own(data),
         "STAMPEDE_DATA": str(data),
         "STAMPEDE_PUBLIC_URL": url,
         "STAMPEDE_POLL_SECONDS": "0.5",
@@ -121,6 +122,16 @@ def stage(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
             process.wait(PATIENCE)
         for pipe in filter(None, (hand.stdin, hand.stdout)):
             pipe.close()
+
+
+def _servers_of_its_own(data: Path) -> dict[str, str]:
+    """On the stack: a database beside those of the other tests. Its mails are found where the stack's mail server puts
+    all of them; their links tell whose they are."""
+    stack = private_stack.folder()
+    if stack is None:
+        return {}
+    (data / "mail").symlink_to(stack / "app" / "mail")
+    return {"STAMPEDE_DATABASE_URL": private_stack.new_database(f"test_{data.parent.name}_{data.name}")}
 
 
 def _serve(port: int, environment: dict[str, str], data: Path) -> subprocess.Popen[bytes]:
