@@ -1,6 +1,6 @@
 """How fast one worker sends mails, beside smtplib sending the same mails over one connection to the same server.
 
-The worker takes messages of fifty rows from the outbox, as in production: claims, templates, two commits a mail. The
+The worker takes whole messages from the outbox, as in production: claims, templates, two commits a mail. The
 contender says the worker's own mails again, already made, and keeps no books.
 """
 
