@@ -2,8 +2,8 @@
 
 import json
 import logging
+import os
 import re
-import uuid
 from collections.abc import Callable
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -61,8 +61,8 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
+        given = request.META.get("HTTP_X_REQUEST_ID", "")  # `headers` would copy all of them
+        request_id = given if _SAFE_ID.fullmatch(given) else os.urandom(16).hex()
         begun = log_lines.begin(request_id)
         try:
             response = self.get_response(request)
