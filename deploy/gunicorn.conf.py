@@ -25,4 +25,4 @@ control_socket_disable = True
 def child_exit(server: object, worker: Any) -> None:
     """What a worker said of itself alone (live gauges) ends with it; what it counted stays."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        mark_process_dead(worker.pid)
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

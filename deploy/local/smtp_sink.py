@@ -106,7 +106,8 @@ class Delivery:
 
 def _trace(session: Session, envelope: Envelope) -> bytes:
     """What a mail server notes on top of what it takes; the peer's port tells one conversation from another."""
-    host, port = (session.peer or ("?", 0))[:2]
+    peer: Any = session.peer or ("?", 0)  # a pair, of which aiosmtpd says that it is a string
+    host, port = peer[:2]
     recipients = ", ".join(envelope.rcpt_tos)
     return (
         f"Return-Path: <{envelope.mail_from}>\r\n"

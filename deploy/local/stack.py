@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from config import serving, supervising
@@ -30,18 +29,6 @@ _DEAD = ("BACKOFF", "EXITED", "FATAL", "UNKNOWN")
 
 Say = Callable[[str], None]
 Trouble = Callable[[Layout, str], str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """One program: supervisor's state and words, what it answered (None: well), seconds behind (None: unknown)."""
-
-    name: str
-    address: str
-    state: str
-    description: str
-    trouble: str | None
-    lag: float | None = None
 
 
 def is_running(layout: Layout) -> bool:
@@ -233,18 +220,3 @@ def _stop(layout: Layout, say: Say) -> None:
     killed = kill_leftovers(layout)
     if killed:
         say(f"{len(killed)} processes did not stop within {STOP_SECONDS} s and were killed.")
-
-
-def status(layout: Layout) -> list[Status]:
-    """Each program of the stack, as it is now."""
-    states = Supervisor(layout).states()
-    return [_status_of(layout, name, states.get(name)) for name in layout.programs]
-
-
-def _status_of(layout: Layout, name: str, state: State | None) -> Status:
-    address = probing.address(layout, name)
-    if state is None:
-        return Status(name, address, "STOPPED", "", "no supervisor")
-    trouble = probing.trouble(layout, name) if state.pid else "does not run"
-    lag = probing.lag(layout, name) if name in layout.replicas and trouble is None else None
-    return Status(name, address, state.name, state.description, trouble, lag)

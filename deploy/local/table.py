@@ -12,7 +12,7 @@ from rich.table import Table
 from config.serving import OPERATOR
 from deploy.local import environment, probing
 from deploy.local.layout import DEFAULT_FOLDER, Layout
-from deploy.local.stack import Status
+from deploy.local.status import Status
 
 
 def addresses(layout: Layout, password: str | None) -> str:

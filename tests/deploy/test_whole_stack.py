@@ -156,6 +156,19 @@ def test_what_does_not_answer_is_named(whole: Layout) -> None:
         Supervisor(whole).start(["smtp"])
 
 
+def test_a_replica_that_has_stopped_applying_does_not_count_as_answering(whole: Layout) -> None:
+    with mariadb.admin(whole, "replica2") as cursor:
+        cursor.execute("STOP SLAVE SQL_THREAD")
+        try:
+            status = stack("status", "--folder", str(whole.folder))
+            assert status.returncode == 1
+            (line,) = [line for line in status.stdout.splitlines() if "NO: " in line]
+            assert line.split()[0] == "replica2"
+            assert "does not replicate" in line
+        finally:
+            cursor.execute("START SLAVE")
+
+
 def test_a_killed_server_comes_back(whole: Layout) -> None:
     old = Supervisor(whole).states()["replica2"].pid
     os.kill(old, signal.SIGKILL)

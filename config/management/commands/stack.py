@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from config import serving
-from deploy.local import environment, layout, stack, table
+from deploy.local import environment, layout, stack, status, table
 
 
 class Command(BaseCommand):
@@ -68,7 +68,7 @@ class Command(BaseCommand):
         self.stdout.write(password or "", ending="")
 
     def _status(self, folder: Path, **options: Any) -> None:
-        found = stack.status(layout.load(folder))
+        found = status.of(layout.load(folder))
         self._say(table.status(found))
         if any(one.trouble for one in found):
             sys.exit(1)
