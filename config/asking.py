@@ -39,29 +39,26 @@ class Question(Generic[T]):
         self._ask = ask
         self._fresh_seconds = fresh_seconds
         self._lock = threading.Lock()
-        self._running: threading.Event | None = None
-        self._newest: Answer[T] | None = None
-        self._answered_at = 0.0
+        self._asked = threading.Event()  # set when the newest question is answered
+        self._asked.set()
+        self._newest: Answer[T] = Answer(TimeoutError("never asked"))
+        self._answered_at = -fresh_seconds
 
-    def begin(self) -> None:
-        """Ask, unless somebody is asking now or the last answer is fresh."""
+    def begin(self) -> threading.Event:
+        """Ask, unless somebody is asking now or the last answer is fresh. What is returned is set with the answer."""
         with self._lock:
-            fresh = self._newest is not None and time.monotonic() - self._answered_at < self._fresh_seconds
-            if self._running is None and not fresh:
-                self._running = threading.Event()
+            fresh = time.monotonic() - self._answered_at < self._fresh_seconds
+            if self._asked.is_set() and not fresh:
+                self._asked = threading.Event()
                 # a daemon, so that a question that is never answered does not keep the process
-                threading.Thread(target=self._run, args=(self._running,), name="question", daemon=True).start()
+                threading.Thread(target=self._run, args=(self._asked,), name="question", daemon=True).start()
+            return self._asked
 
-    def answer(self, *, within: float) -> Answer[T]:
-        """The answer, asked for now unless there is a fresh one. Never waits for longer than `within` seconds."""
-        self.begin()
-        with self._lock:
-            running, newest = self._running, self._newest
-        if running is None and newest is not None:
-            return newest
-        if running is not None and running.wait(max(0.0, within)) and self._newest is not None:
-            return self._newest
-        return Answer(TimeoutError("no answer in time"))
+    def answer(self, *, within: float, begun: threading.Event | None = None) -> Answer[T]:
+        """The answer to the question that was `begun`, or that is asked now unless there is a fresh answer. Never
+        waits for longer than `within` seconds."""
+        begun = begun or self.begin()
+        return self._newest if begun.wait(max(0.0, within)) else Answer(TimeoutError("no answer in time"))
 
     def _run(self, done: threading.Event) -> None:
         answer: Answer[T]
@@ -72,5 +69,5 @@ class Question(Generic[T]):
         finally:
             connections.close_all()
         with self._lock:
-            self._newest, self._answered_at, self._running = answer, time.monotonic(), None
-        done.set()
+            self._newest, self._answered_at = answer, time.monotonic()
+            done.set()

@@ -19,7 +19,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
 from config import depths
-from config.asking import Question
+from config.asking import Answer, Question
 from config.database import watch
 from config.faults import words
 from config.replicas import Standing
@@ -83,13 +83,15 @@ def _results() -> dict[str, tuple[str, str]]:
     if not _questions:
         _questions.update({one.name: (one, Question(one.ask, fresh_seconds=FRESH_SECONDS)) for one in checks()})
     until = time.monotonic() + ANSWER_SECONDS
-    for _, question in _questions.values():
-        question.begin()
-    return {name: _result(check, question, until) for name, (check, question) in _questions.items()}
+    begun = [(name, check, question, question.begin()) for name, (check, question) in _questions.items()]
+    return {
+        name: _result(check, question.answer(within=until - time.monotonic(), begun=asked))
+        for name, check, question, asked in begun
+    }
 
 
-def _result(check: Check, question: Question[str], until: float) -> tuple[str, str]:
-    outcome = question.answer(within=until - time.monotonic()).outcome
+def _result(check: Check, answer: Answer[str]) -> tuple[str, str]:
+    outcome = answer.outcome
     if isinstance(outcome, str):
         return OK, outcome
     detail = words(outcome) if isinstance(outcome, DatabaseError) else str(outcome) or type(outcome).__name__

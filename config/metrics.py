@@ -101,11 +101,10 @@ class _Books(Collector):
 
     def collect(self) -> Iterator[Metric]:
         until = time.monotonic() + SCRAPE_SECONDS
-        for _, question in self._questions.values():
-            question.begin()
+        begun = [(group, question, question.begin()) for group, question in self._questions.values()]
         was_read = GaugeMetricFamily(READ.name, READ.help, labels=READ.labels)
-        for group, question in self._questions.values():
-            answer = question.answer(within=until - time.monotonic())
+        for group, question, asked in begun:
+            answer = question.answer(within=until - time.monotonic(), begun=asked)
             was_read.add_metric((group.name,), float(answer.known))
             if answer.known:
                 yield from _families(group, answer.value)

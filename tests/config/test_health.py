@@ -17,7 +17,7 @@ from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
-from config import health
+from config import depths, health, queues
 from config.asking import Question
 from config.health import Check, Trouble
 from ico import board
@@ -33,6 +33,9 @@ def _asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ready(transactional_db: None, sale: Any, settings: Settings) -> None:
+    if settings.BROKER == "sqs":
+        queue = settings.SQS_PREFIX + settings.CELERY_TASK_DEFAULT_QUEUE
+        queues.found(depths._client(), queue, queues.plan(settings.CELERY_BROKER_TRANSPORT_OPTIONS))
     Path(settings.QUEUE_DIR, "messages").mkdir(parents=True, exist_ok=True)
     board.publish(sale.pk)
 
@@ -126,6 +129,20 @@ def test_it_answers_within_two_seconds_when_everything_is_silent(tmp_path: Path)
         "database": False, "cache": False, "broker": False, "board": False
     }  # fmt: skip
     assert "SECRET" not in done.stdout + done.stderr
+
+
+def test_one_that_hangs_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others' answers are older than is fresh by the time that the one which hangs has been given up."""
+    hold = threading.Event()
+    monkeypatch.setattr(health, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(health, "ANSWER_SECONDS", 0.3)
+    parts = [Check("hangs", lambda: str(hold.wait(30)), needed=True), Check("fine", lambda: "yes")]
+    monkeypatch.setattr(health, "checks", lambda: parts)
+    try:
+        _, told = ask()
+    finally:
+        hold.set()
+    assert {name: part["ok"] for name, part in told["checks"].items()} == {"hangs": False, "fine": True}
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------
