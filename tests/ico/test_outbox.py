@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import smtplib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.mail import EmailMessage
 from django.core.mail.backends.base import BaseEmailBackend
+from django.db import OperationalError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -276,3 +278,40 @@ def test_what_could_not_be_published_is_given_back_and_due_at_once(sale: Sale, m
     assert deliver_due(now) == 2
     assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now) == 1
     assert len(mails(mailbox)) == 3
+
+
+def unable_to_note(times: int) -> Callable[..., Any]:
+    """A database that is gone whenever a worker wants to note that a mail was sent, so many times."""
+    left = [times]
+
+    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if left[0] and sql.startswith("UPDATE") and State.SENT in (params or ()):
+            left[0] -= 1
+            raise OperationalError(2006, "Server has gone away")
+        return run(sql, params, many, context)
+
+    return execute
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_is_away_for_seconds_does_not_make_us_send_twice(sale: Sale, mailbox: Path) -> None:
+    join(sale, "ada@example.org")
+    now, waited = timezone.now(), []
+    ((ids, claim),) = claimed(now)
+    with connection.execute_wrapper(unable_to_note(3)):
+        assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now, pause=waited.append) == 1
+    assert waited == list(outbox.NOTE_AGAIN_AFTER[:3])
+    assert OutboxMessage.objects.get().state == State.SENT
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_is_away_for_longer_leaves_the_mail_to_be_sent_again(sale: Sale, mailbox: Path) -> None:
+    """Negative control, and what decision 4 says: the mail went out, and the row does not know."""
+    join(sale, "ada@example.org")
+    now = timezone.now()
+    ((ids, claim),) = claimed(now)
+    with connection.execute_wrapper(unable_to_note(1_000)), pytest.raises(OperationalError):
+        outbox.deliver(ids=ids, claim=claim, clock=lambda: now, pause=lambda seconds: None)
+    assert len(mails(mailbox)) == 1
+    assert OutboxMessage.objects.get().state == State.CLAIMED
+    assert deliver_due(now + timedelta(seconds=outbox.CLAIM_SECONDS)) == 1
