@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import smtplib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -221,6 +222,15 @@ def test_the_sink_stores_what_comes_twice_twice(sale: Sale, sink: Sink) -> None:
     first, second = sink.received()
     assert first == second
     assert first.message_id == OutboxMessage.objects.get().message_id
+
+
+def test_a_sink_that_is_stopped_ends_its_conversations(tmp_path: Path) -> None:
+    with mail_servers.running(Sink(tmp_path / "mails")) as server:
+        talking = smtplib.SMTP("127.0.0.1", server.port)
+        talking.ehlo()
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        talking.noop()
+    talking.close()
 
 
 def test_the_id_that_ses_gives_is_kept_beside_ours(sale: Sale, ses_emulator: Ses) -> None:
