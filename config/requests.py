@@ -104,6 +104,11 @@ class BodyLimitMiddleware:
 def no_database(request: HttpRequest, error: Error) -> HttpResponse:
     """503: whatever the database refused may work in a moment. The log says in words what it was."""
     logger.error("the database did not answer: %s", words(error), exc_info=error)
+    return busy(request)
+
+
+def busy(request: HttpRequest) -> HttpResponse:
+    """503, and when to come again."""
     response = explain(request, 503)
     response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
