@@ -83,9 +83,10 @@ class Reading:
         if age is None or (known is not None and age >= known):
             self.oldest = (source, age)
 
-    def lost(self) -> str:
-        """The database whose connection broke, or could not be made, in this request; "" when none did."""
-        return self.gone or next((alias for alias in self.asked if connections[alias].connection is None), "")
+    def lost(self, status: int) -> str:
+        """The database whose connection broke in this request, or could not be made and made it fail; "" for none."""
+        missing = (alias for alias in self.asked if status == 503 and connections[alias].connection is None)
+        return self.gone or next(missing, "")
 
 
 _reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
@@ -219,7 +220,7 @@ class ReadingMiddleware:
             return _told(self.get_response(request), "primary", 0.0)
         reading = Reading()
         response = self._answer(request, reading)
-        lost = reading.lost()
+        lost = reading.lost(response.status_code)
         if lost and settings.REPLICAS:
             watch.failed(lost, "its connection broke during a request")
             if response.status_code == 503:

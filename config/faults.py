@@ -6,7 +6,7 @@ GONE = frozenset({1053, 1927, 2002, 2003, 2006, 2013, 2026, 2055})
 _FULL = "its disk is full; until there is room again it takes no writes"
 _READ_ONLY = "it is read-only: a replica, or a primary that was switched over"
 _UNREACHABLE = "it cannot be reached"
-_DROPPED = "it broke the connection off, or did not answer in time"
+_DROPPED = "it broke the connection off, or did not answer in time (a full disk makes a commit wait: see its own log)"
 _STATEMENT = "a statement took longer than is allowed"
 _MEANS = {
     3: "it cannot write a file",
