@@ -86,6 +86,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
+    "config.writing.WritingMiddleware",
     "config.database.ReadingMiddleware",
     "config.operators.OperatorsMiddleware",
 ]
