@@ -31,7 +31,7 @@ WEB_THREADS = env.integer("STAMPEDE_WEB_THREADS", 8, minimum=1)
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 
-# Who may read /metrics.
+# Who may read /metrics, and the details of /readyz.
 INTERNAL_NETWORKS = env.networks("STAMPEDE_INTERNAL_NETWORKS", "127.0.0.0/8,::1/128")
 
 # --- the sale -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.admin.views.decorators import staff_member_required
-from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,6 +15,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from config.cache import remembered
 from config.requests import explain
 from ico import board, sales
 from ico.models import ChainCursor, ChainReading, LedgerEntry, OutboxMessage, Release, Sale
@@ -87,12 +87,11 @@ def _caps(sale: Sale) -> dict[str, Any]:
 
 def _credited(sale: Sale) -> int:
     """The one figure that has to be added up from rows."""
-    name = f"ops:credited:{sale.pk}"
-    known = cache.get(name)
-    if known is None:
-        known = LedgerEntry.objects.filter(invitation__sale=sale).aggregate(cents=Sum("cents"))["cents"] or 0
-        cache.set(name, known, CREDITED_MAX_AGE)
-    return int(known)
+
+    def added_up() -> int:
+        return LedgerEntry.objects.filter(invitation__sale=sale).aggregate(cents=Sum("cents"))["cents"] or 0
+
+    return remembered(f"ops:credited:{sale.pk}", seconds=CREDITED_MAX_AGE, make=added_up)
 
 
 def _outbox(now: datetime) -> dict[str, Any]:
