@@ -117,6 +117,11 @@ def batches(letters: list[Letter]) -> Iterator[list[Letter]]:
         yield part
 
 
+def size(entry: Mapping[str, Any]) -> int:
+    """What an entry counts for, in bytes: its body, and its attributes a little more than exactly."""
+    return len(entry["MessageBody"].encode()) + len(str(entry.get("MessageAttributes", "")).encode())
+
+
 def _send_batch(batch: list[Letter], reasons: dict[str, str]) -> list[Letter]:
     """One call. Returns those that are worth another try; why the others are not goes into `reasons`."""
     refused = batch[0].sender.send_batch(batch[0].queue, [letter.entry for letter in batch])

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
+from botocore.config import Config
 from botocore.exceptions import ClientError
+from django.conf import settings
 
 logger = logging.getLogger(__name__)
 
@@ -45,22 +48,28 @@ def found(client: Any, name: str, wanted: Plan) -> str:
     errors when SQS does not answer."""
     if wanted.make:
         return _made(client, name, wanted)
-    address = _address(client, name)
-    answer = client.get_queue_attributes(QueueUrl=address, AttributeNames=["RedrivePolicy", "VisibilityTimeout"])
+    where = address(client, name)
+    answer = client.get_queue_attributes(QueueUrl=where, AttributeNames=["RedrivePolicy", "VisibilityTimeout"])
     attributes = answer.get("Attributes", {})
     if "RedrivePolicy" not in attributes:
         raise QueueMissing(f"the SQS queue {name} has no redrive policy; give it one to {name}{DEAD}")
     if int(attributes["VisibilityTimeout"]) < wanted.visibility:
         raise QueueMissing(f"the SQS queue {name} hides a message too shortly; {wanted.visibility} s are needed")
-    return address
+    return where
 
 
-def dead(client: Any, name: str) -> str:
-    """The address of the dead-letter queue of `name`. Raises `QueueMissing`."""
-    return _address(client, name + DEAD)
+def client() -> Any:
+    """boto's client for a command that looks after the queues; SQS that does not answer is an error soon."""
+    return boto3.client(
+        "sqs",
+        endpoint_url=settings.SQS_ENDPOINT or None,
+        region_name=settings.SQS_REGION,
+        config=Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}),
+    )
 
 
-def _address(client: Any, name: str) -> str:
+def address(client: Any, name: str) -> str:
+    """Where a queue is. Raises `QueueMissing`."""
     try:
         return str(client.get_queue_url(QueueName=name)["QueueUrl"])
     except ClientError as error:
@@ -88,6 +97,6 @@ def _create(client: Any, name: str, attributes: dict[str, str]) -> str:
     except ClientError as error:
         if "QueueNameExists" not in error.response["Error"]["Code"] and "AlreadyExists" not in str(error):
             raise
-        address = _address(client, name)
-        client.set_queue_attributes(QueueUrl=address, Attributes=attributes)
-        return address
+        where = address(client, name)
+        client.set_queue_attributes(QueueUrl=where, Attributes=attributes)
+        return where

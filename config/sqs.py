@@ -27,6 +27,19 @@ _KombuChannel: Any = SQS.Channel
 _KombuTransport: Any = SQS.Transport
 
 
+def send_batch(client: Any, address: str, entries: list[dict[str, Any]]) -> list[batching.Refused]:
+    """One SendMessageBatch. A call that fails as a whole was tried several times by boto: no further one here."""
+    numbered = [{"Id": str(position), **entry} for position, entry in enumerate(entries)]
+    try:
+        answer = client.send_message_batch(QueueUrl=address, Entries=numbered)
+    except (BotoCoreError, ClientError) as error:
+        return [batching.Refused(position, str(error), again=False) for position in range(len(entries))]
+    return [
+        batching.Refused(int(one["Id"]), f"{one['Code']}: {one.get('Message', '')}", again=not one["SenderFault"])
+        for one in answer.get("Failed", ())
+    ]
+
+
 class Channel(_KombuChannel):  # type: ignore[misc]  # kombu has no types
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._done: dict[str, list[str]] = {}  # receipts by the queue's address, to be deleted
@@ -54,8 +67,8 @@ class Channel(_KombuChannel):  # type: ignore[misc]  # kombu has no types
             super()._put(queue, message, **options)
             return
         entry = self._entry(message)
-        size = len(entry["MessageBody"].encode()) + len(str(entry.get("MessageAttributes", "")).encode())
-        letters.append(batching.Letter(self, queue, str(message["headers"].get("id", "")), entry, size))
+        task = str(message["headers"].get("id", ""))
+        letters.append(batching.Letter(self, queue, task, entry, batching.size(entry)))
 
     def _entry(self, message: dict[str, Any]) -> dict[str, Any]:
         entry: dict[str, Any] = {}
@@ -69,18 +82,15 @@ class Channel(_KombuChannel):  # type: ignore[misc]  # kombu has no types
         return entry
 
     def send_batch(self, queue: str, entries: list[dict[str, Any]]) -> list[batching.Refused]:
-        """See `batching.Sender`. A call that fails as a whole was tried several times by boto: no further one here."""
-        numbered = [{"Id": str(position), **entry} for position, entry in enumerate(entries)]
+        """See `batching.Sender`."""
         try:
             address = self._resolve_queue_url(queue)
-            answer = self.sender.send_message_batch(QueueUrl=address, Entries=numbered)
         except (BotoCoreError, ClientError, queues.QueueMissing) as error:
-            self.forget(queue)
             return [batching.Refused(position, str(error), again=False) for position in range(len(entries))]
-        return [
-            batching.Refused(int(one["Id"]), f"{one['Code']}: {one.get('Message', '')}", again=not one["SenderFault"])
-            for one in answer.get("Failed", [])
-        ]
+        refused = send_batch(self.sender, address, entries)
+        if refused:
+            self.forget(queue)
+        return refused
 
     # --- receiving
     def _schedule_queue(self, queue: str) -> None:

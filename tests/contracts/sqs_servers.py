@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -87,8 +87,9 @@ def client(endpoint: str) -> Any:
 
 
 class Proxy(ThreadingHTTPServer):
-    """Passes calls of SQS on. `calls`: how many of each action. `refuse(entry)`: whether an entry of a SendMessageBatch
-    is taken out on its way, and reported as failed through the server's fault, as AWS does in passing."""
+    """Passes calls of SQS on. `calls`: how many of each action; `batches`: the entries of each SendMessageBatch.
+    `refuse(entry)`: whether one is taken out on its way and reported as failed through the server's fault, as AWS does
+    in passing. `lost(action)`: whether a call is swallowed, its caller cut off."""
 
     daemon_threads = True
 
@@ -98,6 +99,7 @@ class Proxy(ThreadingHTTPServer):
         self.calls: Counter[str] = Counter()
         self.batches: list[int] = []
         self.refuse: Callable[[dict[str, Any]], bool] = lambda entry: False
+        self.lost: Callable[[str], bool] = lambda action: False
         self.lock = threading.Lock()
 
     @property
@@ -115,13 +117,16 @@ class _Handler(BaseHTTPRequestHandler):
         refused: list[dict[str, Any]] = []
         with self.server.lock:
             self.server.calls[action] += 1
+        if self.server.lost(action):
+            self.close_connection = True
+            return
         if action == "SendMessageBatch":
             body, refused = self._take_out(json.loads(body))
         self._answer(*self._ask(body), refused)
 
     def _take_out(self, call: dict[str, Any]) -> tuple[bytes, list[dict[str, Any]]]:
-        refused = [entry for entry in call["Entries"] if self.server.refuse(entry)]
         self.server.batches.append(len(call["Entries"]))
+        refused = [entry for entry in call["Entries"] if self.server.refuse(entry)]
         call["Entries"] = [entry for entry in call["Entries"] if entry not in refused]
         fault = {"SenderFault": False, "Code": "InternalError", "Message": "try again"}
         return json.dumps(call).encode(), [{"Id": entry["Id"], **fault} for entry in refused]
@@ -149,7 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/x-amz-json-1.0")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(OSError):  # whoever asked was stopped while its long poll waited here
+            self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Nothing."""
