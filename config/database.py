@@ -22,6 +22,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+from django.utils.cache import get_max_age
 
 from config import marks
 from config.faults import is_gone
@@ -240,5 +241,15 @@ def _told(response: HttpResponseBase, source: str, age: float | None) -> HttpRes
     if settings.PROVENANCE:
         response["X-Served-From"] = source
         if age is not None:
-            response["X-Data-Age"] = f"{max(0.0, age):.1f}"
+            _tell_age(response, max(0.0, age))
     return response
+
+
+def _tell_age(response: HttpResponseBase, age: float) -> None:
+    response["X-Data-Age"] = f"{age:.1f}"
+    response["X-Data-As-Of"] = (timezone.now() - timedelta(seconds=age)).isoformat(timespec="milliseconds")
+    kept = get_max_age(response)
+    if kept:
+        # What nginx says in place of the age while its copy is fresh, for it cannot add. It counts in whole seconds, so
+        # a copy lives up to one longer.
+        response["X-Data-Age-At-Most"] = f"{age + kept + 1:.1f}"

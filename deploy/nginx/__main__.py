@@ -4,6 +4,7 @@ import argparse
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from deploy import nginx
 
@@ -11,10 +12,11 @@ from deploy import nginx
 def main() -> None:
     options = vars(_arguments().parse_args())
     limits = nginx.Limits(**{one.name: options.pop(one.name) for one in fields(nginx.Limits)})
-    several = {name: tuple(options.pop(name)) for name in ("hosts", "behind", "internal_networks") if options[name]}
-    given = {name: value for name, value in options.items() if value not in (None, [])}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    for name in given.keys() & {"hosts", "behind", "internal_networks"}:
+        given[name] = tuple(given[name])
     try:
-        conf = nginx.write(given.pop("folder"), limits=limits, **several, **given)
+        conf = nginx.write(given.pop("folder"), limits=limits, **given)
     except nginx.CannotWrite as error:
         sys.exit(str(error))
     sys.stdout.write(" ".join(nginx.command(conf)) + "\n")
@@ -28,7 +30,7 @@ def _arguments() -> argparse.ArgumentParser:
     asked.add_argument("--upstream", required=True, help="host:port of gunicorn")
     asked.add_argument("--static-root", required=True, type=Path, help="where collectstatic writes")
     asked.add_argument("--host", dest="hosts", action="append", help="a name that is answered; repeat it")
-    asked.add_argument("--behind", action="append", default=[], help="a network of balancers; repeat it")
+    asked.add_argument("--behind", action="append", help="a network of balancers; repeat it")
     asked.add_argument("--internal-network", dest="internal_networks", action="append", help="of operators; repeat it")
     asked.add_argument("--workers", type=int, help="one for each core")
     asked.add_argument("--user", help="of the workers, when root starts nginx")

@@ -7,6 +7,8 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -28,7 +30,7 @@ SECURITY = (
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with web(tmp_path_factory.mktemp("web"), STAMPEDE_SIGNUPS_PER_MINUTE="3") as running:
+    with web(tmp_path_factory.mktemp("web"), STAMPEDE_SIGNUPS_PER_MINUTE="3", STAMPEDE_PROVENANCE="1") as running:
         yield running
 
 
@@ -69,6 +71,18 @@ def test_the_landing_page_is_the_same_for_every_host_we_have(application: Web, p
     """What allows the cache to leave the host out of its key."""
     pages = {public.ask("/", port=application.port, Host=host).body for host in ("localhost", "127.0.0.1", "[::1]:99")}
     assert len(pages) == 1
+
+
+def test_an_answer_of_the_cache_says_so_and_how_old_it_is_at_most(public: Edge) -> None:
+    """nginx cannot add, so the bound is the application's: its data's age, plus how long the copy may lie here."""
+    public.ask("/api/openapi.json")
+    second = public.ask("/api/openapi.json")
+    assert second.all("X-Served-From") == ["page-cache"]
+    assert [len(second.all(name)) for name in ("X-Data-Age", "X-Data-As-Of", "X-Data-Age-At-Most")] == [1, 1, 0]
+    said = datetime.fromisoformat(second.headers["X-Data-As-Of"])
+    asked = parsedate_to_datetime(second.headers["Date"])
+    assert (asked - said).total_seconds() <= float(second.headers["X-Data-Age"])
+    assert public.ask("/api/position/x").all("X-Served-From") != ["page-cache"]
 
 
 @pytest.mark.usefixtures("_counted_anew")
