@@ -1,5 +1,5 @@
 """nginx in front of the application: the same templates for the private stack on one machine and for a server. What the
-rules in them are for stands beside each rule; the choices behind them in docs/decisions/0009 and docs/operations.md."""
+rules in them are for stands beside each rule; the choices behind them in docs/decisions/0015."""
 
 import getpass
 import json
