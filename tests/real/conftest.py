@@ -177,7 +177,8 @@ def gunicorn(stack: Stack, **settings: str) -> Iterator[Site]:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
         stopping.callback(_end, process)
         site = Site(stack, port, folder, process)
-        until(lambda: process.poll() is not None or site.log().count(" answers") == 3, "it knows its databases")
+        servers = 1 + len(stack.layout.replicas) if stack.layout.replicas else 0  # without replicas nobody watches
+        until(lambda: process.poll() is not None or site.log().count(" answers") == servers, "it knows its databases")
         assert process.poll() is None, site.log()
         until(lambda: _answers(site), "it answers")
         yield site
@@ -221,7 +222,9 @@ def servers(folder: Path, only: str) -> Iterator[Stack]:
         talk = [sys.executable, "-W", "ignore", "-m", "tests.real.books"]
         pipe = subprocess.PIPE
         with subprocess.Popen(talk, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, text=True) as books:
-            yield Stack(layout.load(folder), environment, books)
+            made = Stack(layout.load(folder), environment, books)
+            made.python("")  # answered when the tables are made
+            yield made
     finally:
         stack("down", "--wipe")
 
