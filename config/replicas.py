@@ -84,6 +84,7 @@ class Watch:
         self._primary = ""
         self._reached: dict[str, Position] = {}
         self._held_at: dict[str, float | None] = {}
+        self._late: set[str] = set()
         self._faults: dict[str, str] = dict.fromkeys((DEFAULT_DB_ALIAS, *replicas), "was not asked yet")
 
     def saw(self, alias: str, gtids: str, at: float) -> None:
@@ -97,6 +98,21 @@ class Watch:
             self._reached[alias] = reached
         if self._faults.pop(alias, ""):
             logger.info("database %s answers", alias)
+        if alias != DEFAULT_DB_ALIAS and self.answers(DEFAULT_DB_ALIAS):
+            self._tell_lateness(alias)
+
+    def _tell_lateness(self, alias: str) -> None:
+        late = not self._is_young(alias)
+        if late == (alias in self._late):
+            return
+        if late:
+            age = self.age(alias)
+            behind = "further than is known" if age is None else f"{age:.1f} s"
+            logger.warning("database %s is left out until it has caught up; it is behind: %s", alias, behind)
+            self._late.add(alias)
+        else:
+            logger.info("database %s has caught up", alias)
+            self._late.discard(alias)
 
     def failed(self, alias: str, fault: str) -> None:
         """Leave `alias` out until it has answered again."""

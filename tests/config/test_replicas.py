@@ -21,8 +21,9 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def watch(clock: Clock) -> Watch:
+def watch(clock: Clock, caplog: pytest.LogCaptureFixture) -> Watch:
     """A primary and two replicas that hold the same, seen just now."""
+    caplog.set_level("INFO")
     watch = Watch(["one", "two"], max_lag=MAX_LAG, clock=clock)
     everybody(watch, "0-1-100", clock)
     return watch
@@ -83,6 +84,20 @@ def test_a_replica_that_falls_behind_is_left_out_and_comes_back(watch: Watch, cl
     assert chosen(watch) == {"one"}
     watch.saw("two", "0-1-104", clock.now)
     assert chosen(watch) == {"one", "two"}
+
+
+def test_lateness_is_told_once_and_by_name(watch: Watch, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    for step in range(1, 6):
+        clock.now += 1
+        everybody(watch, f"0-1-{100 + step}", clock, but="two")
+        watch.saw("two", "0-1-100", clock.now)
+    watch.saw("two", "0-1-105", clock.now)
+    told = [record.message for record in caplog.records if " two " in record.message]
+    assert told[-2:] == [
+        "database two is left out until it has caught up; it is behind: 3.0 s",
+        "database two has caught up",
+    ]
+    assert sum("left out" in message for message in told) == 1
 
 
 def test_an_idle_primary_makes_nobody_old(watch: Watch, clock: Clock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -205,6 +206,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def servers(folder: Path, only: str) -> Iterator[Stack]:
     """A private stack of these programs with the application's tables and a sale."""
+    missing = [program for program in ("mariadbd", "redis-server") if shutil.which(program) is None]
+    if missing:
+        pytest.skip(f"not installed here: {', '.join(missing)} (make test-packages)")
 
     def stack(action: str, *options: str) -> str:
         command = [sys.executable, "manage.py", "stack", action, "--folder", str(folder), *options]

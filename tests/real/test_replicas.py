@@ -6,9 +6,10 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
+from MySQLdb import OperationalError
 
 from deploy.local import mariadb
 from tests.deadline import until
@@ -227,6 +228,7 @@ def test_a_replica_that_lags_is_left_out_and_comes_back(stack: Stack, site: Site
     try:
         with writing(site):
             until(lambda: served_by(site, token, times=20) & set(REPLICAS) == {"replica1"}, "replica 2 is left out")
+            until(lambda: "replica2 is left out until it has caught up" in site.log(), "the log says which")
             assert payment_api(site, token).age < 2
     finally:
         stack.sql("replica2", "STOP REPLICA", "CHANGE MASTER TO MASTER_DELAY = 0", "START REPLICA")
@@ -301,6 +303,29 @@ def test_without_the_primary_everything_that_is_known_goes_on(stack: Stack, site
     until(lambda: site.post("/signup/", email="again@example.org").status == 202, "signups work again")
     until(lambda: payment_api(site, token).age < 2, "the replicas follow again")
     until(lambda: served_by(site, token, times=20) == set(REPLICAS), "both")
+
+
+def take_all_connections(stack: Stack, hogs: ExitStack) -> None:
+    for _ in range(30):
+        hogs.enter_context(mariadb.as_application(stack.layout, "primary"))
+
+
+def test_too_many_connections_are_503_and_said_in_words(stack: Stack) -> None:
+    with gunicorn(stack) as fresh, mariadb.admin(stack.layout, "primary") as admin, ExitStack() as hogs:
+        admin.execute("SELECT @@max_connections AS usual")
+        usual = admin.fetchone()["usual"]
+        admin.execute("SET GLOBAL max_connections = 10")
+        try:
+            with pytest.raises(OperationalError, match="Too many connections"):
+                take_all_connections(stack, hogs)
+            refused = fresh.post("/signup/", email="crowded@example.org")
+            assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
+            assert "it has too many connections; raise max_connections" in fresh.log()
+            assert fresh.get("/").status == 200
+        finally:
+            hogs.close()
+            admin.execute("SET GLOBAL max_connections = %s", [usual])
+        until(lambda: fresh.post("/signup/", email="crowded@example.org").status == 202, "there is room again")
 
 
 def test_no_page_asked_the_primary_without_a_reason(stack: Stack, site: Site, patient: Site, token: str) -> None:
