@@ -25,6 +25,7 @@ from deploy.local.layout import (
 START_SECONDS = 60
 STOP_SECONDS = 120
 _MANAGE = [sys.executable, str(supervising.BASE / "manage.py")]
+_WITH_STATIC_FILES = ("web", "nginx")
 _DEAD = ("BACKOFF", "EXITED", "FATAL", "UNKNOWN")
 
 Say = Callable[[str], None]
@@ -95,10 +96,11 @@ def _started(layout: Layout, supervisor: Supervisor, say: Say) -> str | None:
         _prepare_databases(layout, supervisor)
         _wait(layout, supervisor, servers)
         said = _prepare_application(layout, say) if rest else None
-    if rest:
-        say(f"Starting {', '.join(rest)} …")
-        supervisor.start(rest)
-        _wait(layout, supervisor, rest)
+        if rest:
+            say(f"Starting {', '.join(rest)} …")
+        supervisor.start(name for name in rest if name not in _WITH_STATIC_FILES)
+    supervisor.start(rest)
+    _wait(layout, supervisor, rest)
     return said
 
 
