@@ -206,7 +206,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 @contextmanager
 def servers(folder: Path, only: str) -> Iterator[Stack]:
     """A private stack of these programs with the application's tables and a sale."""
-    missing = [program for program in ("mariadbd", "redis-server") if shutil.which(program) is None]
+    places = f"{os.environ['PATH']}:/usr/sbin"
+    missing = [program for program in ("mariadbd", "redis-server") if shutil.which(program, path=places) is None]
     if missing:
         pytest.skip(f"not installed here: {', '.join(missing)} (make test-packages)")
 
