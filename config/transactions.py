@@ -41,7 +41,7 @@ def retried(work: Callable[P, T]) -> Callable[P, T]:
                 with transaction.atomic():
                     return work(*args, **kwargs)
             except OperationalError as error:
-                if connection.in_atomic_block or attempt >= ATTEMPTS.get(_number_of(error), 1):
+                if connection.in_atomic_block or attempt >= _attempts(error):
                     raise
                 logger.info("%s is run again: %s", work.__qualname__, error)
             # Rivals that fell over each other must not meet again at the same moment.
@@ -51,8 +51,9 @@ def retried(work: Callable[P, T]) -> Callable[P, T]:
     return whole
 
 
-def _number_of(error: OperationalError) -> object:
-    return error.args[0] if error.args else None
+def _attempts(error: OperationalError) -> int:
+    number = error.args[0] if error.args else None
+    return ATTEMPTS.get(number, 1) if isinstance(number, int) else 1
 
 
 @contextmanager
