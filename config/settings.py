@@ -27,7 +27,7 @@ PUBLIC_URL = env.text("STAMPEDE_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/"
 # Who may say `X-Forwarded-For`: the addresses of our own proxies. Empty: nobody is believed.
 TRUSTED_PROXIES = env.addresses("STAMPEDE_TRUSTED_PROXIES")
 WEB_WORKERS = env.integer("STAMPEDE_WEB_WORKERS", 2, minimum=1)  # one per core
-WEB_THREADS = env.integer("STAMPEDE_WEB_THREADS", 8, minimum=1)
+WEB_THREADS = env.integer("STAMPEDE_WEB_THREADS", 16, minimum=1)  # see docs/decisions/0010
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 
