@@ -24,6 +24,7 @@ from tests.contracts import sqs_servers
 GOAL = 30.0  # calls per 1,000 signups
 CLIENTS = 8
 LONGEST = 120  # seconds until the last mail is there
+LATE = 1.25  # signups that took so many times as long as they should: the machine was busy with something else
 
 
 def main() -> None:
@@ -36,15 +37,21 @@ def main() -> None:
         sqs_servers.proxy(server) as proxy,
         served(Path(folder), proxy.endpoint) as url,
     ):
+        sign_up(url, ["first@load.test"], 0)  # the clock looks for its queue once
+        wait_for_mails(Path(folder), 2)
         proxy.calls.clear()
         begun = time.monotonic()
-        sign_up(url, people, seconds)
+        sign_up(url, [f"bench{number}@load.test" for number in range(people)], seconds)
         signed_up = time.monotonic() - begun
-        wait_for_mails(Path(folder), 2 * people)
+        wait_for_mails(Path(folder), 2 + 2 * people)
         took = time.monotonic() - begun
         time.sleep(2)  # the last deletes
         calls = Counter(proxy.calls)
     tell(calls, people=people, signed_up=signed_up, took=took)
+    if signed_up > LATE * seconds:
+        sys.exit(f"The machine was too busy to sign up {people:,} people in {seconds} s; this says nothing.")
+    if sum(calls.values()) * 1000 / people > GOAL:
+        sys.exit("The goal is missed.")
 
 
 @contextmanager
@@ -71,27 +78,27 @@ def served(data: Path, endpoint: str) -> Iterator[str]:
         process.wait()
 
 
-def sign_up(url: str, people: int, seconds: float) -> None:
+def sign_up(url: str, emails: list[str], seconds: float) -> None:
     """Evenly over so many seconds; raises when somebody is refused."""
     begun = time.monotonic()
 
     def one(number: int) -> None:
-        time.sleep(max(0.0, begun + number * seconds / people - time.monotonic()))
-        body = json.dumps({"email": f"bench{number}@load.test"}).encode()
+        time.sleep(max(0.0, begun + number * seconds / len(emails) - time.monotonic()))
+        body = json.dumps({"email": emails[number]}).encode()
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         with urlopen(Request(f"{url}/signup/", body, headers), timeout=30) as response:
             if response.status != 202:
                 raise RuntimeError(f"signup {number} was answered with {response.status}")
 
     with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(one, range(people)))
+        list(pool.map(one, range(len(emails))))
 
 
 def wait_for_mails(data: Path, count: int) -> None:
-    deadline = time.monotonic() + LONGEST
-    while len(os.listdir(data / "mail" / "new")) < count:
+    deadline, arrived = time.monotonic() + LONGEST, data / "mail" / "new"
+    while not arrived.exists() or len(os.listdir(arrived)) < count:
         if time.monotonic() > deadline:
-            sys.exit(f"only {len(os.listdir(data / 'mail' / 'new'))} of {count} mails within {LONGEST} s")
+            sys.exit(f"not {count} mails within {LONGEST} s")
         time.sleep(0.2)
 
 
@@ -104,8 +111,6 @@ def tell(calls: Counter[str], *, people: int, signed_up: float, took: float) -> 
         f"{total} calls of SQS for {people:,} signups in {signed_up:.0f} s and their {2 * people:,} mails, the last of "
         f"them after {took:.0f} s: {per_thousand:.1f} per 1,000 signups, goal {GOAL:g} ({machine()})"
     )
-    if per_thousand > GOAL:
-        sys.exit("The goal is missed.")
 
 
 if __name__ == "__main__":

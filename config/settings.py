@@ -228,7 +228,7 @@ if BROKER == "sqs":
         "client-config": {"connect_timeout": 2, "read_timeout": 25, "retries": {"mode": "standard"}},
     }
 # How long mails are gathered before their messages are published: the fewer calls of SQS, the later a mail.
-MAIL_GATHER_SECONDS = env.seconds("STAMPEDE_MAIL_GATHER_SECONDS", 4) if BROKER == "sqs" else 0.0
+MAIL_GATHER_SECONDS = env.seconds("STAMPEDE_MAIL_GATHER_SECONDS", 5) if BROKER == "sqs" else 0.0
 # The one queue carries mails. Declaring it would ask SQS for its length each time somebody connects.
 CELERY_TASK_DEFAULT_QUEUE = "mail"
 CELERY_TASK_QUEUES = (Queue("mail", no_declare=True),)
