@@ -72,6 +72,11 @@ class Layout:
         return self.folder / "app"
 
     @property
+    def refusals(self) -> Path:
+        """While this file is there, the mail server refuses what it says (`deploy/local/smtp_sink.py`)."""
+        return self.folder / "smtp-refuses"
+
+    @property
     def logs(self) -> Path:
         return self.folder / "logs"
 

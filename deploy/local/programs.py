@@ -25,7 +25,7 @@ def _servers(layout: Layout) -> list[Program]:
         *(Program(node, mariadb.command(layout, node), layout.folder, stop_seconds=60) for node in NODES),
         Program("redis", redis.command(layout), layout.folder),
         Program("sqs", sqs.command(layout), layout.folder),
-        Program("smtp", [*sink, "--maildir", str(layout.data / "mail")]),
+        Program("smtp", [*sink, "--maildir", str(layout.data / "mail"), "--refuse-file", str(layout.refusals)]),
     ]
     return [replace(program, group="servers") for program in found]
 
