@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from config import batching
+from config.queues import Plan, QueueMissing, found
 from tests.contracts import queues, sqs_servers
 from tests.contracts.queues import RECEIVES, ROOT, Broker, kill, lengths, stop
 from tests.contracts.sqs_servers import Proxy, Server
@@ -281,6 +282,34 @@ def test_a_plain_celery_worker_reads_what_was_sent_together(sqs: Broker) -> None
             sqs.publish("note", number)
     with sqs.worker(broker_transport="sqs"):
         until(lambda: set(sqs.written()) == set(range(12)), "all arrived")
+
+
+# --- the queues themselves --------------------------------------------------------------------------------------------
+@needs_sqs
+def test_queues_of_an_account_are_looked_at_and_never_made(server: Server) -> None:
+    client = sqs_servers.client(server.endpoint)
+    theirs = Plan(visibility=90, receives=5, make=False)
+    with pytest.raises(QueueMissing, match="no SQS queue account-mail"):
+        found(client, "account-mail", theirs)
+    address = client.create_queue(QueueName="account-mail")["QueueUrl"]
+    with pytest.raises(QueueMissing, match="redrive policy"):
+        found(client, "account-mail", theirs)
+    found(client, "account-mail", Plan(visibility=30, receives=5, make=True))  # as a template would
+    with pytest.raises(QueueMissing, match="too shortly; 90 s"):
+        found(client, "account-mail", theirs)
+    client.set_queue_attributes(QueueUrl=address, Attributes={"VisibilityTimeout": "90"})
+    assert found(client, "account-mail", theirs) == address
+
+
+@needs_sqs
+def test_making_queues_twice_changes_them_and_keeps_what_is_in_them(server: Server) -> None:
+    client = sqs_servers.client(server.endpoint)
+    address = found(client, "twice", Plan(visibility=30, receives=3, make=True))
+    client.send_message(QueueUrl=address, MessageBody="kept")
+    assert found(client, "twice", Plan(visibility=60, receives=4, make=True)) == address
+    now = client.get_queue_attributes(QueueUrl=address, AttributeNames=["All"])["Attributes"]
+    assert (now["VisibilityTimeout"], now["ApproximateNumberOfMessages"]) == ("60", "1")
+    assert json.loads(now["RedrivePolicy"])["maxReceiveCount"] == "4"
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
