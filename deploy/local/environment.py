@@ -12,6 +12,17 @@ from deploy.local.mariadb import ACCOUNT, DATABASE
 # As in production, unless the shell of whoever starts the stack says otherwise.
 _LIKE_PRODUCTION = {"STAMPEDE_PROVENANCE": "1", "STAMPEDE_LOG_FORMAT": "json", **DEMO_PACE}
 _PREFIXES = ("STAMPEDE_", "AWS_")
+# Never from the shell: a stack without some server must not use one that the shell knows of.
+_WHERE = {
+    "STAMPEDE_DATABASE_URL",
+    "STAMPEDE_REPLICA_URLS",
+    "STAMPEDE_REDIS_URL",
+    "STAMPEDE_BROKER",
+    "STAMPEDE_SQS_ENDPOINT",
+    "STAMPEDE_MAIL",
+    "STAMPEDE_SMTP_URL",
+    "STAMPEDE_SES_ENDPOINT",
+}
 # The emulator believes everybody; boto must not look for a real account, least of all use one.
 _NO_ACCOUNT = {
     "AWS_ACCESS_KEY_ID": "stack",
@@ -22,7 +33,7 @@ _NO_ACCOUNT = {
 
 def variables(layout: Layout) -> dict[str, str]:
     """The `STAMPEDE_*` and `AWS_*` variables with which the application uses the programs of this stack."""
-    shell = {name: value for name, value in os.environ.items() if name.startswith("STAMPEDE_")}
+    shell = {name: value for name, value in os.environ.items() if name.startswith("STAMPEDE_") and name not in _WHERE}
     return {**_LIKE_PRODUCTION, **shell, "STAMPEDE_DATA": str(layout.data), **_addresses(layout)}
 
 

@@ -151,10 +151,15 @@ def test_the_application_is_told_of_what_the_stack_has(place: Layout, monkeypatc
     assert found["STAMPEDE_TRUSTED_PROXIES"] == "127.0.0.1"
 
 
-def test_the_application_is_told_of_nothing_that_the_stack_has_not(tmp_path: Path) -> None:
+def test_the_application_is_told_of_nothing_that_the_stack_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAMPEDE_MAIL", "smtp")
+    monkeypatch.setenv("STAMPEDE_SMTP_URL", "smtp://mail.example.org")  # nor of what the shell has
     found = environment.variables(Layout(tmp_path, programs=("redis",)))
     connected = {name for name in found if name.endswith(("_URL", "_URLS", "_ENDPOINT")) or name.startswith("AWS_")}
     assert connected == {"STAMPEDE_REDIS_URL"}
+    assert "STAMPEDE_MAIL" not in found
 
 
 def test_the_shell_decides_pace_and_rules_but_no_addresses(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
