@@ -164,10 +164,11 @@ def test_smtp_without_a_server_is_named(parts: Settings, monkeypatch: pytest.Mon
 
 
 def manage(data: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("STAMPEDE_")}
     return subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
-        env={**os.environ, "STAMPEDE_DATA": str(data), **variables},
+        env={**others, "STAMPEDE_DATA": str(data), **variables},
         capture_output=True,
         text=True,
         timeout=60,
