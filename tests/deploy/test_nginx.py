@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -239,36 +238,3 @@ def test_operators_see_them_on_a_listener_of_their_own(public: Edge, behind: Ori
 def test_another_network_sees_nothing_there(tmp_path: Path, behind: Origin) -> None:
     with edge(tmp_path, upstream=behind.port, internal_networks=("192.0.2.0/24",)) as public:
         assert public.ask("/stub_status", port=public.internal).status == 403
-
-
-# --- writing it -------------------------------------------------------------------------------------------------------
-def test_values_stay_in_their_directives(tmp_path: Path) -> None:
-    usual = {"listen": "127.0.0.1:80", "upstream": "127.0.0.1:81", "internal": "127.0.0.1:82", "static_root": tmp_path}
-    for wrong in (
-        {"listen": "80; user root"},
-        {"logs": tmp_path / "two words"},
-        {"hosts": ("a;b",)},
-        {"behind": ("10.0.0.0/8; deny all",)},
-        {"user": "a b{"},
-    ):
-        with pytest.raises(nginx.CannotWrite):
-            nginx.write(tmp_path / "conf", **{**usual, **wrong})
-    assert not (tmp_path / "conf" / "nginx.conf").exists()
-
-
-def test_nginx_takes_what_is_written_for_a_server(tmp_path: Path) -> None:
-    conf = nginx.write(
-        tmp_path / "edge",
-        listen="0.0.0.0:8080",
-        upstream="10.0.0.5:8000",
-        internal="127.0.0.1:8081",
-        static_root=tmp_path,
-        hosts=("sale.example.org", "*.example.org"),
-        behind=("10.0.0.0/16", "2001:db8::/32"),
-        internal_networks=("10.0.0.0/16",),
-        limits=nginx.Limits(),
-        logs=tmp_path / "logs",
-    )
-    looked = subprocess.run(nginx.command(conf, "-t"), capture_output=True, text=True, check=False)
-    assert looked.returncode == 0, looked.stderr
-    assert "warn" not in looked.stderr

@@ -1,0 +1,59 @@
+"""The files for a server: what nginx takes, and what it never gets to see."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy import nginx
+from tests.deploy.web import ROOT
+
+
+def test_values_stay_in_their_directives(tmp_path: Path) -> None:
+    usual = {"listen": "127.0.0.1:80", "upstream": "127.0.0.1:81", "internal": "127.0.0.1:82", "static_root": tmp_path}
+    for wrong in (
+        {"listen": "80; user root"},
+        {"logs": tmp_path / "two words"},
+        {"hosts": ("a;b",)},
+        {"behind": ("10.0.0.0/8; deny all",)},
+        {"user": "a b{"},
+    ):
+        with pytest.raises(nginx.CannotWrite):
+            nginx.write(tmp_path / "conf", **{**usual, **wrong})
+    assert not (tmp_path / "conf" / "nginx.conf").exists()
+
+
+def test_nginx_takes_what_is_written_for_a_server(tmp_path: Path) -> None:
+    conf = nginx.write(
+        tmp_path / "edge",
+        listen="0.0.0.0:8080",
+        upstream="10.0.0.5:8000",
+        internal="127.0.0.1:8081",
+        static_root=tmp_path,
+        hosts=("sale.example.org", "*.example.org"),
+        behind=("10.0.0.0/16", "2001:db8::/32"),
+        internal_networks=("10.0.0.0/16",),
+        limits=nginx.Limits(),
+        logs=tmp_path / "logs",
+    )
+    looked = subprocess.run(nginx.command(conf, "-t"), capture_output=True, text=True, check=False)
+    assert looked.returncode == 0, looked.stderr
+    assert "warn" not in looked.stderr
+
+
+def test_the_command_writes_what_it_prints_how_to_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "deploy.nginx", str(tmp_path / "edge"), "--listen", "127.0.0.1:8080"]
+    command += ["--internal", "127.0.0.1:8081", "--upstream", "127.0.0.1:8000", "--static-root", str(tmp_path)]
+    command += ["--host", "sale.example.org", "--behind", "10.0.0.0/16", "--behind", "10.1.0.0/16", "--burst", "7"]
+    wrote = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert subprocess.run([*wrote.stdout.split(), "-t"], capture_output=True, check=False).returncode == 0
+    conf = (tmp_path / "edge" / "nginx.conf").read_text()
+    for line in ("server_name sale.example.org;", "set_real_ip_from 10.1.0.0/16;", "burst=7 nodelay;"):
+        assert line in conf
+    refused = subprocess.run([*command, "--user", "a;b"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "'a;b'" in refused.stderr
+    assert "Traceback" not in refused.stderr
