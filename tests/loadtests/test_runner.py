@@ -139,7 +139,11 @@ def test_an_address_given_to_two_visitors_is_found(drive: Drive) -> None:
 
     with serving(careless) as sale:
         measured = drive(sale.url, scenario="purchase", users=2, links=LINKS[:2])
-    assert errors(measured) == ["purchase.payment untrue 10: visitor 0 was given the same BTC address"]
+    # Which of the two comes to that page first is not said.
+    assert errors(measured) in (
+        ["purchase.payment untrue 10: visitor 0 was given the same BTC address"],
+        ["purchase.payment untrue 10: visitor 1 was given the same BTC address"],
+    )
 
 
 def test_a_redirect_off_the_host_is_refused_and_not_followed(drive: Drive) -> None:
