@@ -44,6 +44,7 @@ def up(layout: Layout, say: Say) -> str | None:
         _must_be_possible(layout, say)
         layout.save()
         environment.write(layout)
+        _check_settings(layout)
         supervisor = Supervisor(layout)
         try:
             return _started(layout, supervisor, say)
@@ -156,12 +157,22 @@ def _prepare_databases(layout: Layout, supervisor: Supervisor) -> None:
 
 def _prepare_application(layout: Layout, say: Say) -> str:
     say("Preparing tables and a sale …")
-    command = [*_MANAGE, "stack", "prepare"]
+    return _manage(layout, "stack", "prepare", otherwise="preparing the application failed")
+
+
+def _check_settings(layout: Layout) -> None:
+    """The application's own checks, with what the shell says besides: before anything is started."""
+    if any(layout.has(name) for name in APPLICATION):
+        _manage(layout, "check", otherwise="the settings do not fit together")
+
+
+def _manage(layout: Layout, *words: str, otherwise: str) -> str:
+    """What a command said that ran with the stack's settings. Raises `CannotStart` when it failed."""
     done = subprocess.run(  # noqa: S603 (our own command)
-        command, env=environment.whole(layout.folder), capture_output=True, text=True, check=False
+        [*_MANAGE, *words], env=environment.whole(layout.folder), capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise CannotStart(f"preparing the application failed:\n{_last_lines(done.stderr)}")
+        raise CannotStart(f"{otherwise}:\n{_last_lines(done.stderr)}")
     return done.stdout
 
 

@@ -90,6 +90,23 @@ def test_a_taken_port_is_named_with_the_program_that_wants_it_before_anything_st
     assert layout.taken_ports(Layout(tmp_path, base_port=base, programs=("sqs",))) == []
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("STAMPEDE_BTC_XPUB", "bad", "E001.*STAMPEDE_BTC_XPUB"),
+        ("STAMPEDE_POLL_SECONDS", "soon", "STAMPEDE_POLL_SECONDS must"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_named_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    wanted = Layout(tmp_path / "stack", base_port=layout.free_base(tmp_path), programs=("web",))
+    with pytest.raises(CannotStart, match=f"(?s)settings do not fit.*{said}"):
+        stack.up(wanted, print)
+    assert not wanted.log("supervisor").exists()
+
+
 def test_free_ports_are_free(tmp_path: Path) -> None:
     base = layout.free_base(tmp_path)
     assert layout.free_base(tmp_path) == base
