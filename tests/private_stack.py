@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,6 +29,7 @@ TAKEN = (
 )
 _FOLDER = "TEST_STACK_FOLDER"  # from the first process to its workers
 _ENVIRONMENT = "TEST_STACK_ENVIRONMENT"
+_NAME = "stampede-test-stack-"
 _MEMORY = Path("/dev/shm")
 _ROOM = 2 * 1024**3  # bytes; a run leaves about half of one of these behind
 
@@ -62,12 +63,22 @@ def new_database(name: str) -> str:
 
 def _start() -> None:
     here = _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM else None
-    place = tempfile.mkdtemp(prefix="stampede-test-stack-", dir=here)
+    _stop_orphans(here or Path(tempfile.gettempdir()))
+    place = tempfile.mkdtemp(prefix=f"{_NAME}{os.getpid()}-", dir=here)
     atexit.register(_stop, place)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # else nothing is tidied up
     _stack(place, "up", "--only", SERVERS, "--base-port", "0", "--relaxed")
     os.environ[_ENVIRONMENT] = _stack(place, "environment", "--json")
     os.environ[_FOLDER] = place
+
+
+def _stop_orphans(parent: Path) -> None:
+    """A run that was killed could not stop its servers; the next one does. A folder's name says whose it is."""
+    for left in parent.glob(f"{_NAME}*-*"):
+        starter = left.name.removeprefix(_NAME).partition("-")[0]
+        if not Path("/proc", starter).exists():
+            with suppress(SystemExit):  # another run is doing it
+                _stop(str(left))
 
 
 def _stop(place: str) -> None:

@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -41,8 +42,10 @@ def servers_of(folder: str) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_is_ended_leaves_no_server_behind(number: signal.Signals, tmp_path: Path) -> None:
+@contextmanager
+def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A test run in the middle of a test, and the folder of its stack."""
+    tmp_path.mkdir(exist_ok=True)
     begun = tmp_path / "begun"
     (tmp_path / "test_long.py").write_text(A_LONG_TEST.format(begun=str(begun)))
     command = [sys.executable, "-m", "pytest", "-q", "-n", "2", "-c", "pyproject.toml", str(tmp_path / "test_long.py")]
@@ -52,13 +55,29 @@ def test_a_run_that_is_ended_leaves_no_server_behind(number: signal.Signals, tmp
     try:
         until(lambda: begun.exists() or run.poll() is not None, "the test runs")
         assert begun.exists(), (tmp_path / "log").read_text()
-        folder = begun.read_text()
+        yield run, begun.read_text()
+    finally:
+        run.terminate()
+        run.wait(60)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_ended_leaves_no_server_behind(number: signal.Signals, tmp_path: Path) -> None:
+    with running(tmp_path) as (run, folder):
         assert len(servers_of(folder)) >= 4
         # As a terminal does it: everybody in the foreground hears of Ctrl-C.
         os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)
         assert run.wait(60) != 0
-    finally:
-        run.kill()
-        run.wait()
     assert servers_of(folder) == []
     assert not Path(folder).exists()
+
+
+def test_what_a_killed_run_left_is_stopped_by_the_next(tmp_path: Path) -> None:
+    with running(tmp_path / "killed") as (run, orphan):
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait(60)
+    assert len(servers_of(orphan)) >= 4
+    with running(tmp_path / "next") as (_, folder):
+        assert servers_of(orphan) == []
+        assert not Path(orphan).exists()
+    assert servers_of(folder) == []
