@@ -9,8 +9,10 @@ import signal
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from http.client import RemoteDisconnected
 from itertools import count
 from pathlib import Path
 
@@ -18,7 +20,7 @@ import psutil
 import pytest
 
 from tests.deadline import until
-from tests.deploy.edge import Answer, Edge, edge
+from tests.deploy.edge import Answer, Edge, ask, edge
 from tests.deploy.web import Web, web
 
 pytestmark = pytest.mark.process
@@ -78,7 +80,7 @@ def load(public: Edge) -> Iterator[Load]:
 
 def _sign_up_and_ask(public: Edge, told: Load) -> None:
     email = f"reload-{next(_numbers)}@load.test"
-    answer = public.ask("/signup/", "POST", json.dumps({"email": email}).encode(), Content_Type="application/json")
+    answer = sign_up(public.port, email)
     if answer.status == 202:
         told.promised.append(email)
         asked = public.ask(json.loads(answer.body)["position_url"])
@@ -86,6 +88,10 @@ def _sign_up_and_ask(public: Edge, told: Load) -> None:
         told.served += asked.status == 200
     else:
         told.refused.append(answer)
+
+
+def sign_up(port: int, email: str) -> Answer:
+    return ask(port, "/signup/", "POST", json.dumps({"email": email}).encode(), Content_Type="application/json")
 
 
 def in_the_books(application: Web) -> set[str]:
@@ -139,3 +145,44 @@ def test_a_restart_says_come_back_and_loses_nobody(application: Web, public: Edg
     assert told.broken == []
     assert {(answer.status, *answer.all("Retry-After")) for answer in told.refused} == {(503, "5")}
     assert set(told.promised) <= in_the_books(application)
+
+
+# --- a request in progress --------------------------------------------------------------------------------------------
+@contextmanager
+def signup_in_progress(application: Web, email: str) -> Iterator[tuple[Future[Answer], sqlite3.Connection]]:
+    """A signup that a worker has taken and that waits for the write lock, which the connection holds."""
+    file = application.data / "stampede.sqlite3"
+    with ThreadPoolExecutor(1) as person, closing(sqlite3.connect(file, isolation_level=None)) as books:
+        books.execute("BEGIN IMMEDIATE")
+        answer = person.submit(sign_up, application.port, email)
+        until(lambda: taken(application), "a worker has taken it")
+        yield answer, books
+
+
+def taken(application: Web) -> bool:
+    """Whether a worker has accepted a connection that goes on."""
+    held = (one for worker in workers(application) for one in psutil.Process(worker).net_connections("tcp"))
+    return any(one.laddr.port == application.port and one.status == psutil.CONN_ESTABLISHED for one in held)
+
+
+def test_an_orderly_stop_answers_what_is_in_progress(application: Web) -> None:
+    with signup_in_progress(application, "patient@load.test") as (answer, books):
+        application.process.terminate()
+        until(lambda: len(workers(application)) == 1, "the worker that has nothing to do has ended")
+        assert not answer.done()
+        books.execute("ROLLBACK")
+        assert answer.result(30).status == 202
+        assert application.process.wait(30) == 0
+    assert "patient@load.test" in in_the_books(application)
+    application.start()
+
+
+def test_a_kill_loses_what_is_in_progress(application: Web) -> None:
+    """Negative control: the signup above was saved by the stop and by nothing else."""
+    with signup_in_progress(application, "lost@load.test") as (answer, books):
+        for worker in workers(application):
+            os.kill(worker, signal.SIGKILL)
+        with pytest.raises((RemoteDisconnected, ConnectionResetError)):
+            answer.result(30)
+        books.execute("ROLLBACK")
+    assert "lost@load.test" not in in_the_books(application)
