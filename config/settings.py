@@ -181,8 +181,6 @@ EMAIL_BACKEND = {
 }[MAIL_BY]
 if MAIL_BY == "ses":
     env.needs("STAMPEDE_MAIL", "boto3")
-if MAIL_BY == "ses":
-    env.needs("STAMPEDE_MAIL", "boto3")
 _smtp = env.url("STAMPEDE_SMTP_URL", ("smtp", "smtp+tls", "smtps"), "smtp+tls://user:password@mail.example.org:587")
 if _smtp:
     EMAIL_HOST, EMAIL_PORT = _smtp.hostname, _smtp.port or {"smtp": 25, "smtp+tls": 587, "smtps": 465}[_smtp.scheme]

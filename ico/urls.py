@@ -1,4 +1,4 @@
-"""The sale's addresses. Names and shapes are promised to foreign clients: shared/design/http-contract.md."""
+"""The sale's addresses. Names and shapes are promised to foreign clients; those of the API stand in ico/openapi.py."""
 
 from django.urls import path
 
