@@ -4,67 +4,59 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from email import message_from_bytes
+from email.message import Message
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
 
-from config.supervising import BASE
+from config.serving import OPERATOR
 from deploy.local import layout, mariadb
-from deploy.local.control import Supervisor, processes
+from deploy.local.control import Supervisor
 from deploy.local.layout import Layout
 from tests.deadline import until
+from tests.deploy.driving import nothing_runs, stack, up
 
 pytestmark = pytest.mark.process
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-u", "manage.py", "stack", *arguments]
-
-
-def stack(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    variables = {**os.environ, **environment}
-    return subprocess.run(
-        command(*arguments), cwd=BASE, env=variables, capture_output=True, text=True, timeout=180, check=False
-    )
-
-
-def up(folder: Path, *more: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return stack("up", "--folder", str(folder), "--base-port", "0", *more, **environment)
-
-
-def nothing_runs(folder: Path) -> bool:
-    place = layout.load(folder)
-    return list(processes(place)) == [] and layout.taken_ports(place) == []
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "stack"
-    if layout.is_stack(tmp_path / "stack"):
-        stack("down", "--folder", str(tmp_path / "stack"))
-
-
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Layout, str]]:
+    """A stack of everything, and what `up` printed."""
     folder = tmp_path_factory.mktemp("whole")
     try:
         started = up(folder)
         assert started.returncode == 0, started.stdout + started.stderr
-        yield layout.load(folder)
+        yield layout.load(folder), started.stdout
         down = stack("down", "--folder", str(folder))
         assert down.returncode == 0, down.stdout + down.stderr
         assert nothing_runs(folder), "down left something behind"
     finally:
         stack("down", "--folder", str(folder), "--wipe")
     assert not folder.exists()
+
+
+@pytest.fixture(scope="module")
+def whole(begun: tuple[Layout, str]) -> Layout:
+    return begun[0]
+
+
+def test_up_ends_with_a_table_of_addresses(begun: tuple[Layout, str]) -> None:
+    whole, said = begun
+    _, _, table = said.partition(f"The stack is running in {whole.folder}.\n")
+    told = {line.split()[0]: line.split()[1:] for line in table.splitlines() if line.strip()}
+    for name in ("nginx", "web", *layout.SERVERS):
+        assert told[name] == [f"127.0.0.1:{whole.port(name)}"]
+    public = f"http://127.0.0.1:{whole.port('nginx')}"
+    assert f"the sale {public}/" in " ".join(table.split())
+    assert {f"{public}/admin/", f"{public}/ops/", OPERATOR} <= set(told["operator"])
+    assert told["mails"] == [str(whole.data / "mail" / "new")]
+    assert told["logs"] == [str(whole.logs)]
+    assert told["stop"][1:] == ["manage.py", "stack", "down", "--folder", str(whole.folder)]
 
 
 def test_everything_answers_and_the_replicas_replicate(whole: Layout) -> None:
@@ -75,15 +67,18 @@ def test_everything_answers_and_the_replicas_replicate(whole: Layout) -> None:
     assert all(
         "running" in lines[name] and lines[name].rstrip().endswith(("yes", "behind")) for name in layout.PROGRAMS
     )
-    assert " 0 s behind" in lines["replica1"]
+    until(lambda: " 0 s behind" in line_of(whole, "replica1"), "it has caught up")
+
+
+def line_of(place: Layout, program: str) -> str:
+    """What `status` says of a program."""
+    printed = stack("status", "--folder", str(place.folder)).stdout
+    (line,) = [line for line in printed.splitlines() if line.split()[:1] == [program]]
+    return line
 
 
 def test_a_signup_through_nginx_is_on_every_node_and_its_mail_arrives(whole: Layout) -> None:
-    body = json.dumps({"email": "ada@load.test"}).encode()
-    headers = {"Accept": "application/json", "Content-Type": "application/json"}
-    url = f"http://127.0.0.1:{whole.port('nginx')}/signup/"
-    with urlopen(Request(url, body, headers), timeout=30) as answer:
-        assert answer.status == 202
+    sign_up(whole, "ada@load.test")
     for node in layout.NODES:
         until(lambda node=node: people(whole, node) == 1, f"the row is on {node}")  # type: ignore[misc]
     inbox = whole.data / "mail" / "new"
@@ -91,6 +86,44 @@ def test_a_signup_through_nginx_is_on_every_node_and_its_mail_arrives(whole: Lay
     assert message_from_bytes(next(inbox.iterdir()).read_bytes())["To"] == "ada@load.test"
     audit = stack("run", "--folder", str(whole.folder), "--", "audit")
     assert audit.returncode == 0, audit.stdout + audit.stderr
+
+
+def sign_up(place: Layout, email: str) -> str:
+    """Through nginx. Returns the id of the request."""
+    body = json.dumps({"email": email}).encode()
+    headers = {"Accept": "application/json", "Content-Type": "application/json"}
+    url = f"http://127.0.0.1:{place.port('nginx')}/signup/"
+    with urlopen(Request(url, body, headers), timeout=30) as answer:
+        assert answer.status == 202
+        return str(answer.headers["X-Request-ID"])
+
+
+def test_the_id_of_a_signup_leads_through_the_logs_from_nginx_to_its_mail(whole: Layout) -> None:
+    signup, another = sign_up(whole, "grace@load.test"), sign_up(whole, "joan@load.test")
+    (passed,) = logged(whole, "nginx/access", signup)
+    assert (passed["method"], passed["route"], passed["status"]) == ("POST", "/signup/", 202)
+    (taken,) = logged(whole, "web", signup)
+    assert (taken["logger"], taken["message"].split()[0]) == ("ico.waitlist", "place")
+    (sent,) = logged(whole, "worker", signup)
+    assert sent["logger"] == "ico.outbox"
+    assert len(sent["task_id"]) == 36
+    assert {line["request_id"] for line in logged(whole, "worker", another)} == {another}
+    (mail,) = [mail for mail in mails(whole) if mail["To"] == "grace@load.test"]
+    assert sent["mail"].replace(":", ".") in mail["Message-ID"]
+
+
+def logged(place: Layout, name: str, request_id: str) -> list[dict[str, Any]]:
+    """The lines of a log that bear this id, once there are some."""
+
+    def found() -> list[dict[str, Any]]:
+        lines = place.log(name).read_text().splitlines()
+        return [json.loads(line) for line in lines if f'"{request_id}"' in line]
+
+    return list(until(found, f"{name}.log tells of {request_id}"))
+
+
+def mails(place: Layout) -> list[Message]:
+    return [message_from_bytes(path.read_bytes()) for path in (place.data / "mail" / "new").iterdir()]
 
 
 def people(place: Layout, node: str) -> int:
@@ -174,67 +207,3 @@ def test_a_killed_server_comes_back(whole: Layout) -> None:
     os.kill(old, signal.SIGKILL)
     until(lambda: Supervisor(whole).states()["replica2"].pid not in (0, old), "another replica2")
     until(lambda: stack("status", "--folder", str(whole.folder)).returncode == 0, "everything answers")
-
-
-# --- bad days -------------------------------------------------------------------------------------------------------
-def test_a_half_started_stack_is_cleaned_up_and_says_why(folder: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "bin"
-    broken.mkdir()
-    (broken / "redis-server").write_text("#!/bin/sh\necho 'not today'\nexit 3\n")
-    (broken / "redis-server").chmod(0o755)
-    only = ("--only", "primary,redis", "--relaxed")
-    failed = up(folder, *only, PATH=f"{broken}:{os.environ['PATH']}")
-    assert failed.returncode == 1
-    assert "redis does not start" in failed.stderr
-    assert "    not today" in failed.stderr
-    assert nothing_runs(folder)
-    shutil.rmtree(broken)
-    assert up(folder, *only).returncode == 0  # what it left can be gone on with
-
-
-def test_a_port_that_is_taken_after_it_was_looked_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from config import serving
-    from deploy.local import stack as starting
-
-    wanted = layout.asked(folder, only="redis", base_port=0, relaxed=True)
-    monkeypatch.setattr(starting, "taken_ports", lambda place: [])
-    monkeypatch.setattr(serving, "go_on_to_the_end", lambda: None)  # this process goes on with other tests
-    with socket.socket() as somebody:
-        somebody.bind(("127.0.0.1", wanted.port("redis")))
-        somebody.listen()
-        with pytest.raises(layout.CannotStart, match=r"(?s)redis does not start.*Address already in use"):
-            starting.up(wanted, print)
-    assert nothing_runs(folder)
-
-
-def test_interrupted_while_starting(folder: Path) -> None:
-    start = command("up", "--folder", str(folder), "--base-port", "0", "--only", "mariadb")
-    process = subprocess.Popen(start, cwd=BASE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout is not None
-    with process.stdout as said:
-        assert next(said).startswith("Starting primary")
-        process.send_signal(signal.SIGINT)
-        rest = said.read()
-    assert process.wait(60) == 1
-    assert "Stopping what was started" in rest
-    assert "Interrupted" in rest
-    assert nothing_runs(folder)
-
-
-@pytest.mark.parametrize("then", ["down", "up"])
-def test_what_a_killed_supervisor_left_is_ended(folder: Path, then: str) -> None:
-    only = ("--only", "primary,redis", "--relaxed")
-    assert up(folder, *only).returncode == 0
-    place = layout.load(folder)
-    left = set(processes(place))
-    os.kill(int((folder / "session").read_text()), signal.SIGKILL)
-    until(lambda: not Supervisor(place).answers(), "supervisor is gone")
-    assert set(processes(place)) < left, "its programs go on without it"
-    status = stack("status", "--folder", str(folder))
-    assert (status.returncode, "no supervisor" in status.stdout) == (1, True)
-    again = stack(then, "--folder", str(folder), *(only if then == "up" else ()))
-    assert again.returncode == 0, again.stdout + again.stderr
-    if then == "up":
-        assert "Ended what was left of an earlier start" in again.stdout
-        assert stack("down", "--folder", str(folder)).returncode == 0
-    assert nothing_runs(folder)
