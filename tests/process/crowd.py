@@ -33,7 +33,7 @@ class Application(Protocol):
 def run(application: Application, scenario: str, folder: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """A load run; when the block ends, so has the run."""
     command = [sys.executable, "manage.py", "loadtest", "run", scenario, "--host", application.url]
-    command += ["--users", str(USERS), "--duration", "8", "--time-scale", "0.03", "--run-dir", str(folder)]
+    command += ["--users", str(USERS), "--duration", "8", "--time-scale", "0.01", "--run-dir", str(folder)]
     pipe = subprocess.DEVNULL
     load = subprocess.Popen(
         [*command, "--no-audit", *more], cwd=ROOT, env=application.environment, stdout=pipe, stderr=pipe, text=True
