@@ -26,13 +26,13 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from config import counting
 from config.asking import Question
 from config.requests import is_internal
 
 logger = logging.getLogger(__name__)
 
 FIGURES = ("config.depths", "ico.figures")
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SCRAPE_SECONDS = 1.0  # what a scrape waits for the books
 SLOW_SECONDS = 1.0  # a request that takes longer is worth a line
 METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
@@ -41,6 +41,7 @@ FRESH_SECONDS = 1.0  # so many scrapers cost the books one reading
 # A poll of the position takes under a millisecond, a page some, a signup waits for the disk; beyond 10 s nobody waits.
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+counting.begin()
 REQUESTS = Histogram(
     "stampede_request_seconds",
     "Seconds to answer a request, by the name of its route and the class of the status.",
@@ -132,7 +133,7 @@ def exposition() -> bytes:
     global _books
     _books = _books or _Books()
     registry = CollectorRegistry()
-    if FOLDER in os.environ:
+    if counting.FOLDER in os.environ:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(REGISTRY)

@@ -5,7 +5,7 @@ from typing import Any
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from config import settings
+from config import counting, settings
 
 bind = os.environ.get("STAMPEDE_BIND", "127.0.0.1:8000")
 workers = settings.WEB_WORKERS
@@ -25,5 +25,5 @@ control_socket_disable = True
 
 def child_exit(server: object, worker: Any) -> None:
     """What a worker said of itself alone (live gauges) ends with it; what it counted stays."""
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    if counting.FOLDER in os.environ:
+        mark_process_dead(counting.name(worker.pid))  # type: ignore[no-untyped-call]
