@@ -1,7 +1,7 @@
 # The application in one image, for web, worker, clock, follower and chain alike; compose.yaml says which is which.
 # `--target edge` is nginx with the same files as everywhere, `--target sqs` the SQS emulator of the local stack.
 
-FROM docker.io/library/python:3.11-slim-bookworm AS build
+FROM python:3.11-slim-bookworm AS build
 # mysqlclient is the one part without a wheel: compiler and headers stay in this stage.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends gcc libc6-dev libmariadb-dev pkg-config \
@@ -11,7 +11,7 @@ RUN python -m venv /venv \
     && /venv/bin/pip install --no-cache-dir --require-hashes --only-binary :all: --no-binary mysqlclient \
        -r /requirements-stack.txt
 
-FROM docker.io/library/python:3.11-slim-bookworm AS code
+FROM python:3.11-slim-bookworm AS code
 WORKDIR /app
 COPY manage.py ./
 COPY config config
@@ -21,10 +21,13 @@ COPY loadtests loadtests
 
 FROM code AS rendered
 # Names and networks are those of compose.yaml.
+# No limits: Docker's bridge makes all visitors one address.
 RUN python -m deploy.nginx /edge --listen 0.0.0.0:8080 --internal 0.0.0.0:8081 --upstream web:8000 \
-    --static-root /data/static --pid /tmp/nginx.pid --user www-data --internal-network 127.0.0.0/8 --internal-network 172.30.0.0/24
+    --static-root /data/static --pid /tmp/nginx.pid --user www-data \
+    --internal-network 127.0.0.0/8 --internal-network 172.30.0.0/24 \
+    --connections 0 --requests-per-second 0 --burst 0
 
-FROM docker.io/library/debian:bookworm-slim AS edge
+FROM debian:bookworm-slim AS edge
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends nginx-light \
     && rm -rf /var/lib/apt/lists/*
@@ -34,7 +37,7 @@ EXPOSE 8080
 STOPSIGNAL SIGQUIT
 CMD ["nginx", "-p", "/edge", "-c", "/edge/nginx.conf", "-e", "stderr"]
 
-FROM docker.io/library/node:20-bookworm-slim AS sqs
+FROM node:20-bookworm-slim AS sqs
 WORKDIR /sqs
 COPY deploy/local/sqs/package.json deploy/local/sqs/package-lock.json deploy/local/sqs/launcher.mjs ./
 RUN npm ci --no-audit --no-fund

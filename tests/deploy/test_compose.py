@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +55,9 @@ def test_there_is_everything_that_the_stack_has() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_stands_on_what_is_there(name: str) -> None:
     service = SERVICES[name]
-    assert ("build" in service) or re.search(r":\d", service["image"]), "an image by its version"
+    assert ("build" in service) or re.fullmatch(r"\w+:\d[\w.]*", service["image"]), (
+        "by its version, from where Docker is"
+    )
     if "build" in service:
         assert service["build"]["target"] in stages()
         assert (ROOT / service["build"]["context"]).resolve() == ROOT
@@ -81,6 +86,44 @@ def test_addresses_name_services() -> None:
     assert "--upstream web:8000" in DOCKERFILE
     address = SERVICES["nginx"]["networks"]["inside"]["ipv4_address"]
     assert environment["STAMPEDE_TRUSTED_PROXIES"] == address
+
+
+def test_nobody_is_given_the_address_that_nginx_has() -> None:
+    (network,) = COMPOSE["networks"]["inside"]["ipam"]["config"]
+    handed_out, whole = ip_network(network["ip_range"]), ip_network(network["subnet"])
+    assert handed_out.subnet_of(whole)  # type: ignore[arg-type]
+    assert handed_out.num_addresses > 2 * len(SERVICES)
+    for fixed in (SERVICES["nginx"]["networks"]["inside"]["ipv4_address"], network["gateway"]):
+        assert ip_address(fixed) in whole
+        assert ip_address(fixed) not in handed_out
+
+
+def test_who_counts_in_one_folder_has_a_name_of_its_own() -> None:
+    """Docker gives each container one, unless it is told otherwise; `config/counting.py` needs it."""
+    for name in APPLICATION:
+        service = SERVICES[name]
+        assert service["environment"]["PROMETHEUS_MULTIPROC_DIR"].startswith("/data/")
+        assert "data:/data" in service["volumes"]
+        assert not {"hostname", "uts", "network_mode"} & service.keys(), name
+
+
+def test_a_second_up_leaves_what_running_programs_count_in() -> None:
+    assert "rm " not in " ".join(SERVICES["prepare"]["command"])
+
+
+def test_nginx_has_no_limits_where_all_visitors_are_one_address(tmp_path: Path) -> None:
+    run = re.search(r"^RUN python (-m deploy\.nginx) /edge ((?:.*\\\n)*.*)", DOCKERFILE, re.MULTILINE)
+    assert run
+    given = run[2].replace("\\\n", " ").split()
+    # -S: the stage that does it has no packages
+    command = [sys.executable, "-S", *run[1].split(), str(tmp_path), *given]
+    subprocess.run(command, cwd=ROOT, check=True)
+    conf = (tmp_path / "nginx.conf").read_text()
+    assert "server web:8000 " in conf
+    assert not re.search(r"^\s*limit_(req|conn) ", conf, re.MULTILINE)
+    # ... and without being told so it has them
+    subprocess.run(command[: command.index("--connections")], cwd=ROOT, check=True)
+    assert re.search(r"^\s*limit_req ", (tmp_path / "nginx.conf").read_text(), re.MULTILINE)
 
 
 def test_ports_are_for_this_machine_alone() -> None:
