@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from config import settings, supervising
 from deploy import nginx
 from tests.deploy.web import ROOT
 
@@ -57,3 +60,19 @@ def test_the_command_writes_what_it_prints_how_to_start(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "'a;b'" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_who_waits_for_somebody_waits_longer_than_he_does() -> None:
+    """And docs/operations.md says how long."""
+    said = " ".join((ROOT / "docs" / "operations.md").read_text().split("Time-outs in order:")[1].split()[:60])
+    edge = int(re.findall(r"proxy_read_timeout (\d+)s;", (nginx.TEMPLATES / "nginx.conf").read_text())[0])
+    replica, primary = settings._READS["read_timeout"], settings._OPTIONS["read_timeout"]
+    sqlite = settings._SQLITE["OPTIONS"]["timeout"]  # type: ignore[index]
+    assert replica < primary < sqlite < edge  # type: ignore[operator]
+    assert (
+        f"a replica {replica} and the primary {primary} (SQLite {sqlite}) < nginx waiting for an answer {edge}" in said
+    )
+    graceful = runpy.run_path(str(ROOT / "deploy" / "gunicorn.conf.py"))["graceful_timeout"]
+    stopping = next(program.stop_seconds for program in supervising.application() if program.name == "web")
+    assert graceful < stopping
+    assert f"graceful stop {graceful} < what stops it {stopping} " in said
