@@ -1,8 +1,8 @@
 """Where the parts of one stack are: its programs, their ports, its files. Two stacks differ in folder and ports."""
 
-import getpass
 import json
 import os
+import pwd
 import secrets
 import socket
 import tempfile
@@ -38,6 +38,14 @@ _FREE_PORTS = range(8000, 9951, WIDTH)
 
 class CannotStart(Exception):
     """The stack cannot be started or asked; the message says why and what to do."""
+
+
+def user() -> str:
+    """Who runs this. LOGNAME and USER may still name who it was before `sudo` or `su`."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise CannotStart(f"the user {os.geteuid()} has no name on this machine; start it as one that has") from None
 
 
 def _secret() -> str:
@@ -99,7 +107,7 @@ class Layout:
         if len(str(here / "supervisor.sock.1234567890")) <= SOCKET_PATH_LIMIT:
             return here
         mark = zlib.crc32(str(self.folder).encode())
-        return Path(tempfile.gettempdir()) / f"stampede-{getpass.getuser()}-{mark:08x}"
+        return Path(tempfile.gettempdir()) / f"stampede-{user()}-{mark:08x}"
 
     def socket(self, name: str) -> Path:
         return self.sockets / f"{name}.sock"

@@ -1,7 +1,6 @@
 """A private MariaDB primary and its replicas: installed once and copied, replicating by GTID, administered through
 their sockets by the operating system's user, for whom alone there is an account that may do everything."""
 
-import getpass
 import os
 import shutil
 import subprocess
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.local.layout import HOST, NODES, CannotStart, Layout
+from deploy.local.layout import HOST, NODES, CannotStart, Layout, user
 
 DATABASE = "stampede"
 ACCOUNT = "stampede"
@@ -100,9 +99,9 @@ def write(layout: Layout) -> None:
 def _installed(layout: Layout, folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(exist_ok=True)
-    user = getpass.getuser()
-    install = ["mariadb-install-db", "--no-defaults", f"--datadir={folder}", f"--user={user}", "--skip-name-resolve"]
-    install += ["--skip-test-db", "--auth-root-authentication-method=socket", f"--auth-root-socket-user={user}"]
+    name = user()
+    install = ["mariadb-install-db", "--no-defaults", f"--datadir={folder}", f"--user={name}", "--skip-name-resolve"]
+    install += ["--skip-test-db", "--auth-root-authentication-method=socket", f"--auth-root-socket-user={name}"]
     with open(layout.log("mariadb-install"), "wb") as log:
         code = subprocess.run(install, stdout=log, stderr=log, check=False).returncode  # noqa: S603 (our own arguments)
     if code:
@@ -115,7 +114,7 @@ def admin(layout: Layout, node: str) -> Iterator[Any]:
     """A cursor of the node's administrator; its rows are dicts."""
     from MySQLdb.cursors import DictCursor
 
-    address = {"unix_socket": str(layout.socket(node)), "user": getpass.getuser(), "cursorclass": DictCursor}
+    address = {"unix_socket": str(layout.socket(node)), "user": user(), "cursorclass": DictCursor}
     with _connection(**address) as cursor:
         yield cursor
 

@@ -3,11 +3,11 @@
 import sys
 from dataclasses import replace
 
-from config import supervising
+from config import env, supervising
 from config.supervising import Program
 from deploy import nginx
 from deploy.local import mariadb, redis, sqs
-from deploy.local.layout import HOST, NODES, Layout
+from deploy.local.layout import HOST, NODES, CannotStart, Layout
 
 # What is in front stops first, what everybody needs stops last.
 RANKS = {"servers": 100, "application": 200, "edge": 300}
@@ -41,14 +41,20 @@ def _edge(layout: Layout) -> Program:
 
 
 def _write_nginx(layout: Layout) -> None:
-    nginx.write(
-        layout.folder / "nginx",
-        listen=f"{HOST}:{layout.port('nginx')}",
-        upstream=f"{HOST}:{layout.port('web')}",
-        static_root=layout.data / "static",
-        internal=f"{HOST}:{layout.port('nginx-status')}",
-        logs=layout.logs / "nginx",
-    )
+    # The application has them from the shell, and so must who stands in front of it.
+    hosts = env.names("STAMPEDE_ALLOWED_HOSTS", list(nginx.HOSTS))
+    try:
+        nginx.write(
+            layout.folder / "nginx",
+            listen=f"{HOST}:{layout.port('nginx')}",
+            upstream=f"{HOST}:{layout.port('web')}",
+            static_root=layout.data / "static",
+            internal=f"{HOST}:{layout.port('nginx-status')}",
+            hosts=tuple(hosts),
+            logs=layout.logs / "nginx",
+        )
+    except nginx.CannotWrite as error:
+        raise CannotStart(f"nginx cannot be told what STAMPEDE_ALLOWED_HOSTS or the folder says: {error}") from None
 
 
 def write(layout: Layout) -> None:

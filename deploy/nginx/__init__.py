@@ -1,9 +1,9 @@
 """nginx in front of the application: the same templates for the private stack on one machine and for a server. What the
 rules in them are for stands beside each rule; the choices behind them in docs/decisions/0015."""
 
-import getpass
 import json
 import os
+import pwd
 import re
 import resource
 import shutil
@@ -58,12 +58,15 @@ def write(
     as well. Returns the path of nginx.conf; `command` starts it.
 
     `listen`, `upstream`, `internal`: host:port of the public listener, of gunicorn, and of the listener that only
-    operators reach (stub_status, /metrics). `hosts`: names that are answered, as in STAMPEDE_ALLOWED_HOSTS. `behind`:
-    networks of the balancers whose X-Forwarded-For and X-Forwarded-Proto are believed. `user`: who the workers run as
-    when root starts it, the starting user unless named. `descriptors`: of one worker, the machine's cap unless named.
+    operators reach (stub_status, /metrics). `hosts`: names that are answered, as in STAMPEDE_ALLOWED_HOSTS,
+    `.example.org` and `*` as well. `behind`: networks of the balancers whose X-Forwarded-For and X-Forwarded-Proto are
+    believed. `user`: who the workers run as when root starts it, the starting user unless named. `descriptors`: of one
+    worker, the machine's cap unless named.
 
     Raises `CannotWrite` for a value that would not stay inside its directive.
     """
+    if not hosts:
+        raise CannotWrite("hosts: no name would be answered")
     folder = folder.resolve()
     logs, pid = (logs or folder / "logs").resolve(), (pid or folder / "nginx.pid").resolve()
     descriptors = descriptors or _descriptors()
@@ -71,7 +74,7 @@ def write(
         "FOLDER": str(folder),
         "LOGS": str(logs),
         "PID": str(pid),
-        "USER": f"user {_plain('user', user or getpass.getuser())};" if _as_root(user) else "",
+        "USER": f"user {_plain('user', user or pwd.getpwuid(os.geteuid()).pw_name)};" if _as_root(user) else "",
         "WORKERS": str(workers),
         "DESCRIPTORS": str(descriptors),
         "CONNECTIONS": str(descriptors * 9 // 10),  # the rest is for files of the cache, logs and listeners
@@ -79,8 +82,8 @@ def write(
         "INTERNAL": internal,
         "UPSTREAM": upstream,
         "STATIC_ROOT": str(static_root.resolve()),
-        "HOSTS": " ".join(_plain("host", host) for host in hosts),
-        "HOST": hosts[0],
+        "HOSTS": " ".join("~." if host == "*" else _plain("host", host) for host in hosts),
+        "HOST": hosts[0].lstrip("*.") or HOSTS[0],
     }
     for name in values.keys() - {"USER", "HOSTS"}:
         _plain(name.lower(), values[name])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import runpy
 import subprocess
@@ -9,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.http.request import validate_host
 
 from config import settings, supervising
 from deploy import nginx
+from tests.deploy.edge import ask, edge, origin
 from tests.deploy.web import ROOT
 
 
@@ -21,6 +25,7 @@ def test_values_stay_in_their_directives(tmp_path: Path) -> None:
         {"listen": "80; user root"},
         {"logs": tmp_path / "two words"},
         {"hosts": ("a;b",)},
+        {"hosts": ()},
         {"behind": ("10.0.0.0/8; deny all",)},
         {"user": "a b{"},
     ):
@@ -45,6 +50,38 @@ def test_nginx_takes_what_is_written_for_a_server(tmp_path: Path) -> None:
     looked = subprocess.run(nginx.command(conf, "-t"), capture_output=True, text=True, check=False)
     assert looked.returncode == 0, looked.stderr
     assert "warn" not in looked.stderr
+
+
+@pytest.mark.parametrize(
+    ("hosts", "asked", "status", "told"),
+    [
+        (("127.0.0.1", "sale.example.org"), "sale.example.org", 200, "127.0.0.1"),
+        (("127.0.0.1", "sale.example.org"), "example.org", 421, "127.0.0.1"),
+        ((".example.org",), "sale.example.org", 200, "example.org"),
+        ((".example.org",), "example.org", 200, "example.org"),
+        ((".example.org",), "example.com", 421, "example.org"),
+        (("*",), "whatever.example", 200, "localhost"),
+    ],
+)
+def test_names_are_those_that_django_answers(
+    tmp_path: Path, hosts: tuple[str, ...], asked: str, status: int, told: str
+) -> None:
+    with origin() as behind, edge(tmp_path, upstream=behind.port, hosts=hosts) as public:
+        assert public.ask("/x", Host=asked).status == status
+        assert validate_host(asked, list(hosts)) is (status == 200)
+        # where nginx has no name to pass on, it says one that the application takes
+        assert ask(public.internal, "/metrics").status == 200
+        assert behind.asked[-1].headers["Host"] == told
+        assert validate_host(told, list(hosts))
+
+
+def test_workers_run_as_who_starts_it_whatever_the_shell_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody")
+    monkeypatch.setattr(nginx, "_as_root", lambda user: True)
+    usual = {"listen": "127.0.0.1:80", "upstream": "127.0.0.1:81", "internal": "127.0.0.1:82", "static_root": tmp_path}
+    conf = nginx.write(tmp_path / "conf", **usual)  # type: ignore[arg-type]
+    assert f"\nuser {pwd.getpwuid(os.geteuid()).pw_name};\n" in conf.read_text()
 
 
 def test_the_command_writes_what_it_prints_how_to_start(tmp_path: Path) -> None:
