@@ -1,6 +1,7 @@
 """The Debian packages that a stack's programs come in: installed by root, named to everybody else."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ _NEEDS = {
     "sqs": (("node", "npm"), ("nodejs", "npm")),
     "nginx": (("nginx",), ("nginx-light",)),
 }
+OLDEST_NODE = 18
 _MODULES = ("MySQLdb", "django_redis", "boto3", "aiosmtpd")
 _SERVERS_ARE_IN = "/usr/local/sbin:/usr/sbin:/sbin"  # where an ordinary user's search path does not look
 _MAY_START_SERVICES = Path("/usr/sbin/policy-rc.d")
@@ -26,21 +28,30 @@ _MAY_START_SERVICES = Path("/usr/sbin/policy-rc.d")
 
 def missing(layout: Layout) -> list[str]:
     """The packages of the chosen programs that are not installed."""
-    search = f"{os.environ.get('PATH', '')}:{_SERVERS_ARE_IN}"
     wanted: list[str] = []
     for name in layout.programs:
         commands, packages = _NEEDS.get(name, ((), ()))
-        if not all(shutil.which(command, path=search) for command in commands):
+        if not all(_found(command) for command in commands):
             wanted += [package for package in packages if package not in wanted]
     return wanted
 
 
+def _found(command: str) -> str:
+    return shutil.which(command, path=f"{os.environ.get('PATH', '')}:{_SERVERS_ARE_IN}") or ""
+
+
 def ensure(layout: Layout, say: Callable[[str], None]) -> None:
-    """Raises `CannotStart` with the command to type when something is missing and this user may not install it."""
+    """Raises `CannotStart` with the command to type when something is missing and this user may not install it, or
+    with the version of Node.js when it is too old."""
     absent = [module for module in _MODULES if find_spec(module) is None]
     if absent:
         raise CannotStart(f"the Python modules {', '.join(absent)} are missing; type: make .venv/stack")
-    packages = missing(layout)
+    _install(missing(layout), say)
+    if layout.has("sqs"):
+        _look_at_node()
+
+
+def _install(packages: list[str], say: Callable[[str], None]) -> None:
     if not packages:
         return
     by_hand = f"apt-get install -y --no-install-recommends {' '.join(packages)}"
@@ -50,6 +61,19 @@ def ensure(layout: Layout, say: Callable[[str], None]) -> None:
     with _services_stay_down():
         _apt(["update"], by_hand)
         _apt(by_hand.split()[1:], by_hand)
+
+
+def _look_at_node() -> None:
+    """The SQS server's packages say 20, one of them 22; Debian 12's 18 runs them all, 16 does not start."""
+    node = _found("node")
+    asked = subprocess.run([node, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    said = asked.stdout.strip()
+    number = re.match(r"v(\d+)\.", said)
+    if number is None or int(number[1]) < OLDEST_NODE:
+        raise CannotStart(
+            f"the SQS server needs Node.js {OLDEST_NODE} or newer; {node} --version says {said!r}. The package nodejs of "
+            "Debian 12 is new enough; or name the other programs with --only"
+        )
 
 
 def _apt(arguments: list[str], by_hand: str) -> None:

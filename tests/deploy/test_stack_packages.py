@@ -57,6 +57,19 @@ def test_only_what_the_chosen_programs_need_is_asked_for(tmp_path: Path, bare: P
     assert packages.missing(Layout(tmp_path, programs=("redis", "smtp"))) == []
 
 
+def test_node_must_be_new_enough(tmp_path: Path, bare: Path) -> None:
+    wanted = Layout(tmp_path, programs=("sqs",))
+    script(bare / "npm", "exit 0")
+    for version in ("v18.20.4", "v20.20.2", "v100.0.0"):
+        script(bare / "node", f"echo {version}")
+        packages.ensure(wanted, pytest.fail)
+    for said in ("v16.20.2", "v9.0.0", ""):
+        script(bare / "node", f"echo {said}")
+        with pytest.raises(CannotStart, match=f"needs Node.js 18 or newer; {bare}/node --version says '{said}'"):
+            packages.ensure(wanted, pytest.fail)
+    packages.ensure(Layout(tmp_path, programs=()), pytest.fail)  # who has no SQS needs none
+
+
 def test_root_installs_without_starting_the_services(
     tmp_path: Path, bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
