@@ -71,8 +71,8 @@ def _look_at_node() -> None:
     number = re.match(r"v(\d+)\.", said)
     if number is None or int(number[1]) < OLDEST_NODE:
         raise CannotStart(
-            f"the SQS server needs Node.js {OLDEST_NODE} or newer; {node} --version says {said!r}. The package nodejs of "
-            "Debian 12 is new enough; or name the other programs with --only"
+            f"the SQS server needs Node.js {OLDEST_NODE} or newer; {node} --version says {said!r}. Debian 12's "
+            "package nodejs is new enough; or name the other programs with --only"
         )
 
 
