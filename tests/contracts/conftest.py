@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.contracts import redis_server
+from tests.contracts import queues, redis_server, sqs_servers
+from tests.contracts.queues import Broker
 from tests.contracts.redis_server import RedisServer
+from tests.contracts.sqs_servers import Proxy, Server
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +29,23 @@ def redis_of_our_own(_redis: RedisServer) -> Iterator[RedisServer]:
     if _redis.process.poll() is not None:
         _redis.start()
     _redis.flush()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with sqs_servers.server() as running:
+        yield running
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    with sqs_servers.proxy(server) as between:
+        yield between
+
+
+@pytest.fixture
+def sqs(proxy: Proxy, tmp_path: Path) -> Iterator[Broker]:
+    """Queues of its own for each test, behind the proxy."""
+    broker = queues.sqs(tmp_path, proxy.endpoint, prefix=f"{uuid.uuid4().hex[:8]}-")
+    yield broker
+    broker.close()

@@ -38,6 +38,11 @@ class Broker:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.app = notebook.application(self.settings)
 
+    @property
+    def prefix(self) -> str:
+        """What the names of its queues begin with; of a broker in SQS only."""
+        return str(self.settings["broker_transport_options"]["queue_name_prefix"])
+
     def publish(self, task: str, *arguments: Any) -> str:
         return str(self.app.tasks[f"notebook.{task}"].delay(*arguments).id)
 
@@ -116,11 +121,10 @@ def _broker(url: str, transport: str, options: dict[str, Any]) -> dict[str, Any]
 def lengths(broker: Broker) -> dict[str, int]:
     """How many messages are in each queue of the broker, held ones included."""
     client = sqs_servers.client(broker.endpoint)
-    prefix = broker.settings["broker_transport_options"]["queue_name_prefix"]
     found = {}
-    for address in client.list_queues(QueueNamePrefix=prefix).get("QueueUrls", []):
+    for address in client.list_queues(QueueNamePrefix=broker.prefix).get("QueueUrls", []):
         held = client.get_queue_attributes(QueueUrl=address, AttributeNames=["All"])["Attributes"]
-        found[address.rpartition("/")[2].removeprefix(prefix)] = sum(
+        found[address.rpartition("/")[2].removeprefix(broker.prefix)] = sum(
             int(held[f"ApproximateNumberOfMessages{which}"]) for which in ("", "NotVisible", "Delayed")
         )
     return found

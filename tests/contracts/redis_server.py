@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import redis
 
 from config.serving import free_port
+from tests.absent import absent
 from tests.deadline import until
 
 
@@ -63,7 +63,7 @@ class RedisServer:
 @contextmanager
 def running(folder: Path) -> Iterator[RedisServer]:
     if shutil.which("redis-server") is None:
-        pytest.skip("needs redis-server (Debian: apt-get install redis-server)")
+        absent("needs redis-server (Debian: apt-get install redis-server)")
     server = RedisServer(free_port(), folder)
     server.start()
     try:

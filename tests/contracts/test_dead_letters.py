@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,12 @@ from typing import Any
 import pytest
 
 from config import batching
-from tests.contracts import queues, sqs_servers
+from tests.contracts import sqs_servers
 from tests.contracts.queues import ROOT, Broker, lengths
-from tests.contracts.sqs_servers import Proxy, Server
+from tests.contracts.sqs_servers import Proxy
 from tests.deadline import until
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(
-        bool(sqs_servers.missing()) and "CI" not in os.environ, reason=sqs_servers.missing() or "it is there"
-    ),
-]
+pytestmark = pytest.mark.process
 
 
 @dataclass
@@ -36,14 +29,14 @@ class Dead:
     broker: Broker
     proxy: Proxy
     data: Path
-    prefix: str
     client: Any = field(init=False)
 
     def __post_init__(self) -> None:
         self.client = sqs_servers.client(self.proxy.endpoint)
 
     def begin(self, *arguments: str) -> subprocess.Popen[str]:
-        environment = {**sqs_servers.environment(self.proxy.endpoint, self.data), "STAMPEDE_SQS_PREFIX": self.prefix}
+        here = sqs_servers.environment(self.proxy.endpoint, self.data)
+        environment = {**here, "STAMPEDE_SQS_PREFIX": self.broker.prefix}
         command = [sys.executable, "manage.py", "dead_letters", *arguments]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
@@ -60,7 +53,7 @@ class Dead:
             for number in range(count):
                 self.broker.publish("note", number)
         queue, dead = (
-            self.client.get_queue_url(QueueName=self.prefix + name)["QueueUrl"] for name in ("mail", "mail-dead")
+            self.client.get_queue_url(QueueName=self.broker.prefix + name)["QueueUrl"] for name in ("mail", "mail-dead")
         )
         while lengths(self.broker)["mail"]:
             for message in self.client.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", ()):
@@ -68,21 +61,9 @@ class Dead:
                 self.client.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with sqs_servers.server() as running:
-        yield running
-
-
 @pytest.fixture
-def dead(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dead]:
-    for name, value in sqs_servers.NO_ACCOUNT.items():
-        monkeypatch.setenv(name, value)
-    with sqs_servers.proxy(server) as proxy:
-        prefix = f"{uuid.uuid4().hex[:8]}-"
-        broker = queues.sqs(tmp_path, proxy.endpoint, prefix=prefix)
-        yield Dead(broker, proxy, tmp_path / "data", prefix)
-        broker.close()
+def dead(sqs: Broker, proxy: Proxy, tmp_path: Path) -> Dead:
+    return Dead(sqs, proxy, tmp_path / "data")
 
 
 def test_looking_names_each_message_and_leaves_all_where_they_are(dead: Dead) -> None:

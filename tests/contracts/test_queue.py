@@ -5,10 +5,8 @@ the folder forgets what a killed worker held, and the outbox finds it by its row
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,38 +20,9 @@ from tests.contracts.sqs_servers import Proxy, Server
 from tests.deadline import until
 
 pytestmark = pytest.mark.process
-needs_sqs = pytest.mark.skipif(
-    bool(sqs_servers.missing()) and "CI" not in os.environ, reason=sqs_servers.missing() or "it is there"
-)
 
 
-@pytest.fixture(autouse=True)
-def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in sqs_servers.NO_ACCOUNT.items():
-        monkeypatch.setenv(name, value)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with sqs_servers.server() as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(server: Server) -> Iterator[Proxy]:
-    with sqs_servers.proxy(server) as between:
-        yield between
-
-
-@pytest.fixture
-def sqs(proxy: Proxy, tmp_path: Path) -> Iterator[Broker]:
-    """Queues of its own for each test, behind the proxy."""
-    broker = queues.sqs(tmp_path, proxy.endpoint, prefix=f"{uuid.uuid4().hex[:8]}-")
-    yield broker
-    broker.close()
-
-
-@pytest.fixture(params=["folder", pytest.param("sqs", marks=needs_sqs)])
+@pytest.fixture(params=["folder", "sqs"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     if request.param == "sqs":
         yield request.getfixturevalue("sqs")
@@ -88,7 +57,6 @@ def test_an_orderly_stop_finishes_what_is_begun_and_leaves_the_rest_for_the_next
 
 
 # --- sending together -------------------------------------------------------------------------------------------------
-@needs_sqs
 def test_25_messages_are_three_calls_and_nothing_is_sent_before_the_end(sqs: Broker, proxy: Proxy) -> None:
     with batching.together():
         for number in range(25):
@@ -100,7 +68,6 @@ def test_25_messages_are_three_calls_and_nothing_is_sent_before_the_end(sqs: Bro
     assert lengths(sqs) == {"mail": 25, "mail-dead": 0}
 
 
-@needs_sqs
 def test_without_the_block_a_message_is_sent_at_once(sqs: Broker, proxy: Proxy) -> None:
     """Negative control of the test above."""
     for number in range(5):
@@ -109,7 +76,6 @@ def test_without_the_block_a_message_is_sent_at_once(sqs: Broker, proxy: Proxy) 
     assert (proxy.calls["SendMessage"], proxy.calls["SendMessageBatch"]) == (5, 0)
 
 
-@needs_sqs
 def test_a_block_that_raises_sends_nothing_and_a_block_inside_another_ends_with_it(sqs: Broker, proxy: Proxy) -> None:
     def publish_and_fail() -> None:
         with batching.together():
@@ -126,7 +92,6 @@ def test_a_block_that_raises_sends_nothing_and_a_block_inside_another_ends_with_
     assert proxy.batches == [2]
 
 
-@needs_sqs
 def test_an_entry_that_fails_in_passing_is_sent_again_alone(sqs: Broker, proxy: Proxy) -> None:
     refusals = iter([False] * 7 + [True] + [False] * 100)
     proxy.refuse = lambda entry: next(refusals)
@@ -137,7 +102,6 @@ def test_an_entry_that_fails_in_passing_is_sent_again_alone(sqs: Broker, proxy: 
     assert lengths(sqs)["mail"] == 25
 
 
-@needs_sqs
 def test_an_entry_that_fails_time_and_again_is_named_and_the_others_are_sent(sqs: Broker, proxy: Proxy) -> None:
     proxy.refuse = lambda entry: entry["Id"] == "0" and len(proxy.batches) != 1
     tasks = []
@@ -148,7 +112,6 @@ def test_an_entry_that_fails_time_and_again_is_named_and_the_others_are_sent(sqs
     assert lengths(sqs)["mail"] == 11
 
 
-@needs_sqs
 def test_calls_respect_the_size_limit_and_a_message_beyond_it_is_named(sqs: Broker, proxy: Proxy) -> None:
     """Base64 twice makes 300 KB of ballast 533 KB of body: one a call, though the count would allow ten."""
     ballast = [300_000, 300_000, 300_000, 700_000, 0]
@@ -161,7 +124,6 @@ def test_calls_respect_the_size_limit_and_a_message_beyond_it_is_named(sqs: Brok
     assert lengths(sqs)["mail"] == 4
 
 
-@needs_sqs
 def test_a_server_that_is_away_is_told_by_name_and_nothing_is_lost_when_it_is_back(tmp_path: Path) -> None:
     with sqs_servers.server() as server:
         broker = queues.sqs(tmp_path, server.endpoint, prefix="away-")
@@ -182,7 +144,6 @@ def test_a_server_that_is_away_is_told_by_name_and_nothing_is_lost_when_it_is_ba
 
 
 # --- receiving --------------------------------------------------------------------------------------------------------
-@needs_sqs
 def test_what_a_killed_worker_held_comes_again(sqs: Broker) -> None:
     sqs.publish("slow", 1)
     with sqs.worker() as worker:
@@ -196,7 +157,6 @@ def test_what_a_killed_worker_held_comes_again(sqs: Broker) -> None:
     assert sqs.written("begun")[1] == 2
 
 
-@needs_sqs
 def test_a_task_that_keeps_failing_is_a_dead_letter_after_so_many_receipts(sqs: Broker) -> None:
     with sqs.worker():
         sqs.publish("fail", 7)
@@ -206,7 +166,6 @@ def test_a_task_that_keeps_failing_is_a_dead_letter_after_so_many_receipts(sqs: 
     assert sqs.written() == {1: 1}
 
 
-@needs_sqs
 def test_without_the_setting_a_failure_is_acknowledged_and_gone(sqs: Broker) -> None:
     """Negative control: Celery's default."""
     with sqs.worker(task_acks_on_failure=True):
@@ -215,7 +174,6 @@ def test_without_the_setting_a_failure_is_acknowledged_and_gone(sqs: Broker) -> 
     assert sqs.written("begun")[7] == 1
 
 
-@needs_sqs
 @pytest.mark.parametrize(
     "body",
     [
@@ -239,15 +197,14 @@ def test_a_message_that_cannot_be_read_neither_kills_nor_holds_up_the_worker_and
     with sqs.worker() as worker:
         sqs.publish("note", 1)
         client = sqs_servers.client(sqs.endpoint)
-        name = sqs.settings["broker_transport_options"]["queue_name_prefix"] + "mail"
-        client.send_message(QueueUrl=client.get_queue_url(QueueName=name)["QueueUrl"], MessageBody=body)
+        mail = client.get_queue_url(QueueName=f"{sqs.prefix}mail")["QueueUrl"]
+        client.send_message(QueueUrl=mail, MessageBody=body)
         until(lambda: lengths(sqs) == {"mail": 0, "mail-dead": 1}, "it is dead")
         sqs.publish("note", 2)
         until(lambda: set(sqs.written()) == {1, 2}, "the others are done")
         assert worker.poll() is None
 
 
-@needs_sqs
 def test_what_is_done_is_deleted_ten_a_call_and_never_before(sqs: Broker, proxy: Proxy) -> None:
     with sqs.worker() as worker:
         for number in range(4):
@@ -265,7 +222,6 @@ def test_what_is_done_is_deleted_ten_a_call_and_never_before(sqs: Broker, proxy:
     assert proxy.calls["DeleteMessageBatch"] <= 6
 
 
-@needs_sqs
 def test_a_long_poll_does_not_hold_up_an_orderly_stop(proxy: Proxy, tmp_path: Path) -> None:
     broker = queues.sqs(tmp_path, proxy.endpoint, prefix="longpoll-", wait=18)
     with broker.worker() as worker:
@@ -275,7 +231,6 @@ def test_a_long_poll_does_not_hold_up_an_orderly_stop(proxy: Proxy, tmp_path: Pa
     broker.close()
 
 
-@needs_sqs
 def test_a_plain_celery_worker_reads_what_was_sent_together(sqs: Broker) -> None:
     with batching.together():
         for number in range(12):
@@ -285,7 +240,6 @@ def test_a_plain_celery_worker_reads_what_was_sent_together(sqs: Broker) -> None
 
 
 # --- the queues themselves --------------------------------------------------------------------------------------------
-@needs_sqs
 def test_queues_of_an_account_are_looked_at_and_never_made(server: Server) -> None:
     client = sqs_servers.client(server.endpoint)
     theirs = Plan(visibility=90, receives=5, make=False)
@@ -301,7 +255,6 @@ def test_queues_of_an_account_are_looked_at_and_never_made(server: Server) -> No
     assert found(client, "account-mail", theirs) == address
 
 
-@needs_sqs
 def test_making_queues_twice_changes_them_and_keeps_what_is_in_them(server: Server) -> None:
     client = sqs_servers.client(server.endpoint)
     address = found(client, "twice", Plan(visibility=30, receives=3, make=True))
@@ -313,7 +266,6 @@ def test_making_queues_twice_changes_them_and_keeps_what_is_in_them(server: Serv
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
-@needs_sqs
 def test_the_settings_fit_the_work(server: Server, tmp_path: Path) -> None:
     """Those that an application with its broker in SQS really has."""
     ask = (

@@ -3,11 +3,9 @@ at once, and each is sent once when it is back."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -16,36 +14,20 @@ from django.utils import timezone
 from config.celery import app
 from ico import outbox, tasks, waitlist
 from ico.models import OutboxMessage, Sale
-from tests.contracts import queues, sqs_servers
+from tests.contracts.queues import Broker
 from tests.contracts.sqs_servers import Proxy, Server
 
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(
-        bool(sqs_servers.missing()) and "CI" not in os.environ, reason=sqs_servers.missing() or "it is there"
-    ),
-]
+pytestmark = pytest.mark.process
 State = OutboxMessage.State
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with sqs_servers.server() as running:
-        yield running
-
-
-@pytest.fixture
-def proxy(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """The application's own Celery, with its broker behind this proxy."""
-    for name, value in sqs_servers.NO_ACCOUNT.items():
-        monkeypatch.setenv(name, value)
-    with sqs_servers.proxy(server) as between:
-        broker = queues.sqs(tmp_path, between.endpoint, prefix="relay-")
-        before = {name: app.conf[name] for name in broker.settings}
-        _use(broker.settings)
-        yield between
-        _use(before)
-        broker.close()
+@pytest.fixture(autouse=True)
+def _its_broker(sqs: Broker) -> Iterator[None]:
+    """The application's own Celery, with its broker behind the proxy."""
+    before = {name: app.conf[name] for name in sqs.settings}
+    _use(sqs.settings)
+    yield
+    _use(before)
 
 
 def _use(broker: dict[str, object]) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import Any
 from config.serving import free_port
 from deploy import nginx
 from tests.deadline import until
+from tests.served import served
 
 
 @dataclass(frozen=True)
@@ -159,11 +159,5 @@ def origin() -> Iterator[Origin]:
 
     server = Server(("127.0.0.1", 0), Handler)
     told.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with served(server):
         yield told
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
 
+from tests.served import served
+
 
 @dataclass
 class Answer:
@@ -144,11 +146,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serving(script: Script = right) -> Iterator[SmallSale]:
     server = SmallSale(script)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with served(server):
         yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -24,6 +24,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from config.serving import free_port
 from deploy.local import layout, mariadb
 from deploy.local.control import Supervisor
+from tests.absent import absent
 from tests.deadline import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -209,7 +210,7 @@ def servers(folder: Path, only: str) -> Iterator[Stack]:
     places = f"{os.environ['PATH']}:/usr/sbin"
     missing = [program for program in ("mariadbd", "redis-server") if shutil.which(program, path=places) is None]
     if missing:
-        pytest.skip(f"not installed here: {', '.join(missing)} (make test-packages)")
+        absent(f"not installed here: {', '.join(missing)} (make test-packages)")
 
     def stack(action: str, *options: str) -> str:
         command = [sys.executable, "manage.py", "stack", action, "--folder", str(folder), *options]
