@@ -42,6 +42,16 @@ def servers_of(folder: str) -> list[psutil.Process]:
     return found
 
 
+def session_of(run: subprocess.Popen[bytes]) -> set[int]:
+    """The processes of a test run: itself, and pytest-xdist's workers."""
+    found = set()
+    for process in psutil.process_iter():
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) == run.pid and process.status() != psutil.STATUS_ZOMBIE:
+                found.add(process.pid)
+    return found
+
+
 @contextmanager
 def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A test run in the middle of a test, and the folder of its stack."""
@@ -65,9 +75,11 @@ def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
 def test_a_run_that_is_ended_leaves_no_server_behind(number: signal.Signals, tmp_path: Path) -> None:
     with running(tmp_path) as (run, folder):
         assert len(servers_of(folder)) >= 4
+        assert len(session_of(run)) >= 3
         # As a terminal does it: everybody in the foreground hears of Ctrl-C.
         os.killpg(run.pid, number) if number == signal.SIGINT else run.send_signal(number)
         assert run.wait(60) != 0
+        until(lambda: not session_of(run), "no worker stays", seconds=20)
     assert servers_of(folder) == []
     assert not Path(folder).exists()
 
