@@ -10,7 +10,7 @@ INSTALL := $(PY) -m pip install --quiet --quiet --require-hashes --only-binary :
 # The one part that is compiled here: there is no wheel of it. Needs libmariadb-dev, pkg-config and gcc.
 COMPILED := --no-binary mysqlclient
 
-.PHONY: help stampede serve stack test test-packages compiler lint types bench lock clean
+.PHONY: help stampede serve stack test test-packages compiler lint types bench bench-stack lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -40,6 +40,12 @@ types: .venv/dev ## mypy
 bench: .venv/app test-packages ## the short measurements, each with one ratio a line
 	@for name in position_vs_bare position_growth; do $(PY) -m bench.$$name || exit 1; done
 
+bench-stack: .venv/stack test-packages ## those that need the stack's servers or packages, about five minutes
+	@for name in observing edge mails durable_signups sqs_calls; do $(PY) -m bench.$$name || exit 1; done
+
+# deploy/local/sqs/package-lock.json is renewed by hand, after a new version in package.json, without the addresses that
+# the packages came from, so that npm takes them from where it is set up to:
+#   cd deploy/local/sqs && npm install --package-lock-only --omit-lockfile-registry-resolved
 lock: .venv/dev ## renew the pinned versions (needs uv)
 	uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements.txt
 	uv pip compile pyproject.toml --extra stack --python-version 3.11 --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-stack.txt
