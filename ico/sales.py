@@ -7,7 +7,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from django.db import DatabaseError
+from django.db import Error
 from django.utils import timezone
 
 from config import database
@@ -49,7 +49,7 @@ def current() -> Sale:
     elif time.monotonic() - known.looked_at > _MEMORY_SECONDS and _looking.acquire(blocking=False):
         try:  # one thread looks, and the others go on with what is known
             known = _look()
-        except DatabaseError as error:
+        except Error as error:
             logger.warning("going on with the sale as it is remembered: %s", words(error))
             known = _remember(replace(known, looked_at=time.monotonic()))
         finally:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from django.core.cache import caches
-from django.db import OperationalError, connection, connections, transaction
+from django.db import Error, InterfaceError, OperationalError, connection, connections, transaction
 from django.test import Client, RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
@@ -276,8 +276,9 @@ def test_on_the_embedded_default_there_is_no_router_and_no_middleware(settings: 
         database.ReadingMiddleware(lambda request: None)  # type: ignore[arg-type, return-value]
 
 
+@pytest.mark.parametrize("error", [OperationalError(2002, "Can't connect"), InterfaceError(0, "")])
 def test_the_sale_that_is_known_survives_a_database_that_does_not_answer(
-    sale: Sale, client: Client, monkeypatch: pytest.MonkeyPatch
+    error: Error, sale: Sale, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     board._write(sale.pk)
     _ok(client, "/")
@@ -285,7 +286,7 @@ def test_the_sale_that_is_known_survives_a_database_that_does_not_answer(
 
     def dead(now: datetime) -> Sale:
         tries.append(now)
-        raise OperationalError(2002, "Can't connect")
+        raise error
 
     monkeypatch.setattr(sales, "_chosen", dead)
     monkeypatch.setattr(sales, "_MEMORY_SECONDS", 0.0)
