@@ -19,7 +19,8 @@ HANGING_SECONDS = 5.0  # longer than any write that is going to succeed, shorter
 
 class WritingMiddleware:
     """After a writing request that failed for having waited too long, one at a time finds out whether the primary is
-    back; the others are told at once to come again. Any that succeeds ends it."""
+    back; the others are told at once to come again. Any that succeeds ends it; one that was refused (4xx) may never have asked the
+    primary, and shows nothing."""
 
     def __init__(self, get_response: GetResponse, clock: Callable[[], float] = time.monotonic) -> None:
         self.get_response = get_response
@@ -42,8 +43,8 @@ class WritingMiddleware:
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         began = self._clock()
         response = self.get_response(request)
-        if response.status_code != 503:
+        if response.status_code < 400:
             self._hangs = False
-        elif self._clock() - began > HANGING_SECONDS:
+        elif response.status_code == 503 and self._clock() - began > HANGING_SECONDS:
             self._hangs = True
         return response

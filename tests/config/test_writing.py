@@ -92,6 +92,16 @@ def test_one_success_ends_it(primary: Primary, web: WritingMiddleware) -> None:
     assert both(primary, web) == (0, 2)
 
 
+@pytest.mark.parametrize("status", [404, 422, 429, 500])
+def test_what_may_never_have_asked_the_primary_does_not_end_it(
+    primary: Primary, web: WritingMiddleware, status: int
+) -> None:
+    hang(primary, web)
+    primary.status, primary.seconds = status, 0.01
+    assert post(web) == status
+    assert both(primary, web) == (503, 1)
+
+
 def test_readers_are_never_sent_away(primary: Primary, web: WritingMiddleware) -> None:
     hang(primary, web)
     primary.status = 200
