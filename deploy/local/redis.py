@@ -1,6 +1,8 @@
 """The Redis of a stack: cache, sessions, limits, short locks. Nothing in it is the only copy of anything: sessions are
-rows of the database, limits and locks end by themselves, the rest is computed again. So nothing is written to disk, and
-when memory is full, what was not used for longest goes, whatever it is; refusing writes would hit everybody instead."""
+rows of the database, limits and locks end by themselves, the rest is computed again. So nothing is written to disk.
+When memory is full, what would end soonest goes, old marks of writers among the first, and never the moment since when
+marks are held, which has no end: it stands for all that was not lost (decision 12). When nothing is left that ends,
+writes are refused, which the application takes as it takes a Redis that does not answer."""
 
 import shutil
 from pathlib import Path
@@ -15,7 +17,7 @@ daemonize no
 save ""
 appendonly no
 maxmemory 128mb
-maxmemory-policy allkeys-lru
+maxmemory-policy volatile-ttl
 databases 64
 """
 
