@@ -89,19 +89,23 @@ class DeadLetters:
                 yield letters
 
     def send_back(self, letters: list[DeadLetter]) -> dict[str, str]:
-        """Put them into the queue again, then delete those that are in it. Returns why others are not, by id."""
+        """Put them into the queue again, then delete those that are in it. Returns why others are not, or are still
+        here as well, by id."""
         try:
             batching.send([batching.Letter(self, self.address, one.id, *_entry(one)) for one in letters])
             refused: dict[str, str] = {}
         except batching.NotPublished as error:
             refused = error.reasons
-        self.delete([letter for letter in letters if letter.id not in refused])
-        return refused
+        # One that is sent back and not deleted comes twice, which is harmless, and is dead a second time.
+        return refused | self.delete([letter for letter in letters if letter.id not in refused])
 
-    def delete(self, letters: list[DeadLetter]) -> None:
-        if letters:
-            entries = [{"Id": str(number), "ReceiptHandle": one.receipt} for number, one in enumerate(letters)]
-            self.client.delete_message_batch(QueueUrl=self.dead_address, Entries=entries)
+    def delete(self, letters: list[DeadLetter]) -> dict[str, str]:
+        """Returns why some were not deleted, by id; they come again."""
+        if not letters:
+            return {}
+        entries = [{"Id": str(number), "ReceiptHandle": one.receipt} for number, one in enumerate(letters)]
+        answer = self.client.delete_message_batch(QueueUrl=self.dead_address, Entries=entries)
+        return {letters[int(one["Id"])].id: one.get("Message") or one["Code"] for one in answer.get("Failed", [])}
 
     def release(self, letters: list[DeadLetter]) -> None:
         """Others may see them again."""

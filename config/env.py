@@ -108,6 +108,17 @@ def url(name: str, schemes: tuple[str, ...], example: str) -> SplitResult | None
     return None if raw is None else _split(name, raw, schemes, example)
 
 
+def endpoint(name: str) -> str:
+    """The address of a service, without a path; "" when the variable is not set or empty."""
+    example = "http://127.0.0.1:4566"
+    if not os.environ.get(name):
+        return ""
+    parts = _split(name, os.environ[name], ("http", "https"), example)
+    if parts.path.strip("/") or parts.query or parts.username:
+        raise BadEnvironment(name, "an address of a host and a port and nothing else", example)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def databases(name: str) -> list[dict[str, object]]:
     """The `NAME`, `USER`, `PASSWORD`, `HOST` and `PORT` of each database address in the list."""
     return [_database(name, raw) for raw in names(name, [])]

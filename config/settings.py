@@ -187,7 +187,7 @@ if _smtp:
     EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_smtp.username or ""), unquote(_smtp.password or "")
     EMAIL_USE_TLS, EMAIL_USE_SSL = _smtp.scheme == "smtp+tls", _smtp.scheme == "smtps"
 SES_REGION = env.text("STAMPEDE_SES_REGION", "eu-central-1")
-SES_ENDPOINT = env.text("STAMPEDE_SES_ENDPOINT", "")  # empty: the region's own
+SES_ENDPOINT = env.endpoint("STAMPEDE_SES_ENDPOINT")  # empty: the region's own
 MAILS_PER_SECOND = env.integer("STAMPEDE_MAILS_PER_SECOND", 0)  # what the account may send; 0: no limit
 EMAIL_TIMEOUT = 20  # seconds; a server that hangs must not hold a worker longer than a claim lasts
 DEFAULT_FROM_EMAIL = env.text("STAMPEDE_MAIL_FROM", "Stampede sale <sale@stampede.example>")
@@ -196,7 +196,7 @@ DEFAULT_FROM_EMAIL = env.text("STAMPEDE_MAIL_FROM", "Stampede sale <sale@stamped
 # See docs/decisions/0002: messages are files, rows are the truth; a lost message is found again by its row.
 BROKER = env.choice("STAMPEDE_BROKER", "folder", ("folder", "sqs"))
 QUEUE_DIR = DATA_DIR / "queue"
-SQS_ENDPOINT = env.text("STAMPEDE_SQS_ENDPOINT", "")  # empty: the region's own
+SQS_ENDPOINT = env.endpoint("STAMPEDE_SQS_ENDPOINT")  # empty: the region's own
 SQS_REGION = env.text("STAMPEDE_SQS_REGION", "eu-central-1")
 SQS_PREFIX = env.text("STAMPEDE_SQS_PREFIX", "stampede-")  # begins every queue's name
 CELERY_BROKER_URL = "folder://localhost"
@@ -215,7 +215,9 @@ if BROKER == "sqs":
         "region": SQS_REGION,
         "is_secure": not SQS_ENDPOINT.startswith("http:"),
         "queue_name_prefix": SQS_PREFIX,
-        "make_queues": bool(SQS_ENDPOINT),  # an emulator's; in an account the templates make them
+        # An emulator's, which speaks without TLS; in an account, also through an endpoint of its own network, the
+        # templates make them.
+        "make_queues": SQS_ENDPOINT.startswith("http:"),
         # The longest poll that SQS knows is 20 s, which is also when kombu's own client gives up.
         "wait_time_seconds": 18,
         "polling_interval": 0.2,

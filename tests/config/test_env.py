@@ -65,3 +65,20 @@ def test_the_environments_key_goes_first_and_a_short_one_is_refused(
     with pytest.raises(env.BadEnvironment, match="STAMPEDE_SECRET_KEY") as error:
         secret_key(tmp_path)
     assert "short" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "value", ["localhost:4566", "sqs.example.org", "http://host/path", "http://me@host", "http://"]
+)
+def test_half_an_address_of_a_service_never_becomes_the_regions_own(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("STAMPEDE_X", value)
+    with pytest.raises(env.BadEnvironment, match="STAMPEDE_X"):
+        env.endpoint("STAMPEDE_X")
+
+
+def test_the_address_of_a_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert env.endpoint("STAMPEDE_X") == ""
+    monkeypatch.setenv("STAMPEDE_X", "http://127.0.0.1:4566/")
+    assert env.endpoint("STAMPEDE_X") == "http://127.0.0.1:4566"

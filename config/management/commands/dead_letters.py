@@ -73,7 +73,7 @@ class Command(BaseCommand):
         return [letter for letter in letters if letter.id in refused]
 
     def _delete(self, dead: "DeadLetters", letters: list["DeadLetter"]) -> list["DeadLetter"]:
-        dead.delete(letters)
+        refused = dead.delete(letters)
         for letter in letters:
-            self.stdout.write(f"{letter.id}  deleted")
-        return []
+            self.stdout.write(f"{letter.id}  {refused.get(letter.id, 'deleted')}")
+        return [letter for letter in letters if letter.id in refused]
