@@ -24,6 +24,9 @@ NAME = "mail"
 PATIENCE_SECONDS = 10.0  # a worker waits so long for turns in all, before it hands the rest of its mails back
 LONGEST_CLOSED_SECONDS = 60
 AHEAD_SECONDS = 10  # so many seconds' worth of mails may be with the workers; the relay gathers for some of them
+# Without a rate: what workers send within a lease if they manage 50 a second together. More would be claimed and
+# published again while its first message still waits.
+MOST_AHEAD = 3_000
 PROBE = 1  # so many mails are tried with a server that was away
 RIVALS = 50  # workers that may come between before one gives up for a moment
 LEAST_WAIT_SECONDS = 0.001
@@ -93,7 +96,8 @@ def room(*, with_workers: Callable[[], int], most: int, now: datetime) -> int:
         return 0
     if row.setbacks:
         return max(0, PROBE - with_workers())
-    return most if not rate else min(most, max(0, rate * AHEAD_SECONDS - with_workers()))
+    ahead = rate * AHEAD_SECONDS if rate else MOST_AHEAD
+    return min(most, max(0, ahead - with_workers()))
 
 
 def close(*, why: str, now: datetime) -> Closing:

@@ -33,6 +33,12 @@ class NeverAgain(Exception):
     """The mail server refused this mail for good."""
 
 
+# What smtplib waits for when it sends one mail: EHLO (the first time), MAIL, RCPT, DATA, the dot. Each wait may last
+# `EMAIL_TIMEOUT`, and all of them, with the note that it was sent, must fit into the mark's lease: while one worker
+# still talks to a slow server, no other may send the same mail.
+ANSWERS_PER_MAIL = 5
+
+
 class Connection:
     """One conversation with the mail server, for many mails."""
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from django.db import connection as database
+from django.db import connection as to_database
 from django.db.models import Case, F, QuerySet, Value, When
 
 from config import transactions
@@ -69,14 +69,22 @@ def relay(*, publish: Publish, now: datetime) -> int:
 
 
 def give_back(*, ids: Iterable[int], claim: str) -> int:
-    """Mails whose message could not be published wait again and are due at once; nobody tried them, so no attempt is
-    counted. Only those that still bear `claim`. Returns how many."""
+    """Mails whose message could not be published, or whose worker stops, wait again and are due at once; nobody tried
+    them, so no attempt is counted. Only those that still bear `claim`. Returns how many."""
     return _change(_claimed(list(ids), claim), state=State.PENDING, claim="", due_at=F("created_at"))
 
 
-def deliver(*, ids: list[int], claim: str, clock: Callable[[], datetime], pause: budget.Pause = time.sleep) -> int:
+def deliver(
+    *,
+    ids: list[int],
+    claim: str,
+    clock: Callable[[], datetime],
+    pause: budget.Pause = time.sleep,
+    go_on: Callable[[], bool] = lambda: True,
+) -> int:
     """Send the mails of one message over one connection, as fast as the budget allows. What cannot go now waits again.
-    Returns how many went out.
+    `go_on` is asked before each mail: once it says no, the rest is due at once, for another worker. Returns how many
+    went out.
 
     Safe to run twice, at the same time too: only rows that still bear `claim` are sent.
     """
@@ -85,6 +93,8 @@ def deliver(*, ids: list[int], claim: str, clock: Callable[[], datetime], pause:
     with mail.connection() as connection:
         try:
             for row, _ in zip(rows, budget.turns(len(rows), clock=clock, pause=pause), strict=False):
+                if not go_on():
+                    break
                 connection.open()
                 with caused_by(row.request_id or request_id()):
                     went = _mark(row, clock()) and _send(connection, row, clock, pause)
@@ -95,7 +105,9 @@ def deliver(*, ids: list[int], claim: str, clock: Callable[[], datetime], pause:
             closing = budget.close(why=str(error), now=clock())
             if row is not None and row.claim != claim:
                 _spare(row, closing, str(error))
-    if sent < len(rows):
+    if not go_on():
+        give_back(ids=ids, claim=claim)
+    elif sent < len(rows):
         _wait_for_turns(ids, claim, clock())
     return sent
 
@@ -137,19 +149,23 @@ def _send(connection: mail.Connection, row: OutboxMessage, clock: Callable[[], d
     except mail.NeverAgain as error:
         MAILS.labels(row.kind, "refused").inc()
         logger.error("mail %s cannot be delivered and was parked: %s", row.key, error)
-        mine.update(state=State.PARKED, last_error=str(error)[:200])
+        _change(mine, state=State.PARKED, last_error=str(error)[:200])
         return False
     except Exception as error:
         MAILS.labels(row.kind, "failed").inc()
         # Later, for this row is refused or poison; the others of its message must go out now.
         if not isinstance(error, mail.TryLater):
             logger.exception("mail %s could not be made or sent", row.key)
-        mine.update(state=State.PENDING, due_at=clock() + _own_wait(row), last_error=str(error)[:200])
+        _change(mine, state=State.PENDING, due_at=clock() + _own_wait(row), last_error=str(error)[:200])
         return False
     MAILS.labels(row.kind, "sent").inc()
     logger.info("mail %s was sent", row.key, extra={"fields": {"mail": row.key, "taken_as": taken_as}})
     noted = {"state": State.SENT, "sent_at": clock(), "message_id": message_id, "taken_as": taken_as[:200]}
-    return _note(mine, {**noted, "last_error": ""}, pause)
+    if _note(mine, {**noted, "last_error": ""}, pause):
+        return True
+    # The mark's lease ended on the way (`mail.ANSWERS_PER_MAIL` says why it should not), and the row is claimed anew.
+    logger.warning("mail %s was sent and is no longer ours to note, so it may be sent again", row.key)
+    return False
 
 
 def _note(mine: QuerySet[OutboxMessage], values: dict[str, object], pause: budget.Pause) -> bool:
@@ -160,7 +176,7 @@ def _note(mine: QuerySet[OutboxMessage], values: dict[str, object], pause: budge
         except (OperationalError, InterfaceError) as error:
             logger.warning("that a mail was sent could not be noted yet: %s", error)
             pause(wait)
-            database.close_if_unusable_or_obsolete()
+            to_database.close_if_unusable_or_obsolete()
     return bool(mine.update(**values))
 
 

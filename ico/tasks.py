@@ -8,6 +8,7 @@ import socket
 import time
 
 from celery import shared_task
+from celery.worker import state
 from django.conf import settings
 from django.utils import timezone
 
@@ -80,8 +81,14 @@ def _give_back(parts: list[tuple[list[int], str]]) -> None:
 
 @shared_task(name="ico.deliver")
 def deliver(ids: list[int], claim: str) -> None:
-    """Send the mails of one message."""
-    outbox.deliver(ids=ids, claim=claim, clock=timezone.now)
+    """Send the mails of one message, until this worker is told to stop."""
+    outbox.deliver(ids=ids, claim=claim, clock=timezone.now, go_on=_go_on)
+
+
+def _go_on() -> bool:
+    """Celery's signal handlers put the exit code in these, which is 0 as a rule. The pool waits for its threads then,
+    and supervisor only so long for the pool."""
+    return all(told is None or told is False for told in (state.should_stop, state.should_terminate))
 
 
 @shared_task(name="ico.expire")

@@ -224,6 +224,32 @@ def test_the_sink_stores_what_comes_twice_twice(sale: Sale, sink: Sink) -> None:
     assert first.message_id == OutboxMessage.objects.get().message_id
 
 
+def test_what_one_mail_may_wait_for_is_less_than_its_mark_lasts(
+    sale: Sale, sink: Sink, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slow the server: whoever is still talking to it holds the mark. Counted over a real conversation, from
+    the mark on."""
+    answers = 0
+    getreply = smtplib.SMTP.getreply
+
+    def counting(self: smtplib.SMTP) -> tuple[int, bytes]:
+        nonlocal answers
+        answers += 1
+        return getreply(self)
+
+    join(sale, "ada@example.org")
+    with mail.connection() as connection:
+        connection.open()
+        monkeypatch.setattr(smtplib.SMTP, "getreply", counting)
+        connection.send(mail.compose(OutboxMessage.objects.get(), message_id="<a@stampede.example>"))
+        assert answers == mail.ANSWERS_PER_MAIL
+    noting = sum(outbox.NOTE_AGAIN_AFTER)
+    assert mail.ANSWERS_PER_MAIL * settings.EMAIL_TIMEOUT + noting < outbox.CLAIM_SECONDS
+    client = ses._client("eu-central-1", "http://127.0.0.1:1").meta.config
+    assert client.connect_timeout + client.read_timeout + noting < outbox.CLAIM_SECONDS
+    assert client.retries["total_max_attempts"] == 1
+
+
 def test_a_sink_that_is_stopped_ends_its_conversations(tmp_path: Path) -> None:
     with mail_servers.running(Sink(tmp_path / "mails")) as server:
         talking = smtplib.SMTP("127.0.0.1", server.port)

@@ -15,9 +15,10 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
+from config import transactions
 from config.logging import caused_by
 from config.maildir import EmailBackend as Maildir
-from ico import invitations, outbox
+from ico import budget, invitations, outbox
 from ico.models import Invitation, OutboxMessage, Sale
 from tests.ico.conftest import invite_all, join
 
@@ -315,3 +316,72 @@ def test_one_that_is_away_for_longer_leaves_the_mail_to_be_sent_again(sale: Sale
     assert len(mails(mailbox)) == 1
     assert OutboxMessage.objects.get().state == State.CLAIMED
     assert deliver_due(now + timedelta(seconds=outbox.CLAIM_SECONDS)) == 1
+
+
+# --- a claim and what goes on under it --------------------------------------------------------------------------------
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_that_took_longer_than_its_mark_is_told(
+    sale: Sale, mailbox: Path, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.EMAIL_BACKEND = "tests.ico.test_outbox.Endless"
+    join(sale, "ada@example.org")
+    join(sale, "bob@example.org")
+    assert deliver_due(timezone.now()) == 1
+    ada, bob = OutboxMessage.objects.order_by("pk")
+    assert (ada.state, bob.state) == (State.CLAIMED, State.SENT)
+    (told,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert ada.key in told
+
+
+class Endless(Maildir):
+    """A server that is so slow with Ada's mail that somebody else claims it meanwhile."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        if email_messages[0].to == ["ada@example.org"]:
+            OutboxMessage.objects.filter(entrant__email="ada@example.org").update(claim="of another worker")
+        return super().send_messages(email_messages)
+
+
+def test_a_worker_that_is_told_to_stop_gives_the_rest_back(sale: Sale, mailbox: Path) -> None:
+    for name in ("ada", "bob", "cyd"):
+        join(sale, f"{name}@example.org")
+    now, asked = timezone.now(), iter([True, False, False])
+    ((ids, claim),) = claimed(now)
+    assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now, go_on=lambda: next(asked)) == 1
+    rows = OutboxMessage.objects.order_by("pk").values_list("state", "attempts", "claim")
+    assert list(rows)[1:] == [(State.PENDING, 0, "")] * 2
+    assert deliver_due(now) == 2  # at once, and by the rate or not
+    assert len(mails(mailbox)) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [smtplib.SMTPDataError(451, b"later"), smtplib.SMTPDataError(550, b"never")])
+def test_a_refusal_is_noted_although_the_database_chose_us_as_a_victim(
+    sale: Sale, mailbox: Path, settings: Settings, error: Exception
+) -> None:
+    failing(settings, error)
+    join(sale, "ada@example.org")
+    ((ids, claim),) = claimed(timezone.now())
+    victims = [2]
+
+    def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if victims[0] and sql.startswith("UPDATE") and any("refused with" in str(value) for value in params or ()):
+            victims[0] -= 1
+            raise OperationalError(transactions.DEADLOCK, "Deadlock found")
+        return run(sql, params, many, context)
+
+    with connection.execute_wrapper(execute):
+        outbox.deliver(ids=ids, claim=claim, clock=timezone.now)
+    assert victims == [0]
+    assert OutboxMessage.objects.get().last_error
+
+
+def test_a_relay_hands_out_no_more_than_workers_can_send(sale: Sale, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MOST_AHEAD", 3)
+    for number in range(5):
+        join(sale, f"v{number}@example.org")
+    now = timezone.now()
+    assert sum(len(ids) for ids, _ in claimed(now)) == 3
+    assert claimed(now) == []
+    OutboxMessage.objects.filter(state=State.CLAIMED).update(state=State.SENT)
+    assert sum(len(ids) for ids, _ in claimed(now)) == 2
