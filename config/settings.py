@@ -166,7 +166,7 @@ REDIS_URL = env.url("STAMPEDE_REDIS_URL", ("redis", "rediss"), "redis://127.0.0.
 if REDIS_URL:
     env.needs("STAMPEDE_REDIS_URL", "django_redis")
 CACHES = caches.on_redis(REDIS_URL.geturl()) if REDIS_URL else caches.on_files(DATA_DIR)
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"  # the rows are the truth, the cache spares reading them
+SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a copy in the cache could outlive a logout
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -189,7 +189,7 @@ if _smtp:
 SES_REGION = env.text("STAMPEDE_SES_REGION", "eu-central-1")
 SES_ENDPOINT = env.endpoint("STAMPEDE_SES_ENDPOINT")  # empty: the region's own
 MAILS_PER_SECOND = env.integer("STAMPEDE_MAILS_PER_SECOND", 0)  # what the account may send; 0: no limit
-EMAIL_TIMEOUT = 20  # seconds; a server that hangs must not hold a worker longer than a claim lasts
+EMAIL_TIMEOUT = 8  # seconds for each answer; all those of one mail must come while its mark lasts (`ico/mail.py`)
 DEFAULT_FROM_EMAIL = env.text("STAMPEDE_MAIL_FROM", "Stampede sale <sale@stampede.example>")
 
 # --- work in the background -----------------------------------------------------------------------------------------
