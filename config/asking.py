@@ -1,5 +1,6 @@
 """Asking somebody who may not answer, without waiting for longer than one likes."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Generic, TypeVar
 from django.db import connections
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,11 @@ class Question(Generic[T]):
             answer = Answer(self._ask())
         except Exception as error:  # noqa: BLE001 (it is the answer)
             answer = Answer(error)
-        finally:
+        try:
             connections.close_all()
-        with self._lock:
-            self._newest, self._answered_at = answer, time.monotonic()
-            done.set()
+        except Exception as error:  # noqa: BLE001 (a broken one may refuse; the answer does not depend on it)
+            logger.debug("a connection cannot be closed: %s", error)
+        finally:  # whatever happens, or nobody would be answered again
+            with self._lock:
+                self._newest, self._answered_at = answer, time.monotonic()
+                done.set()

@@ -22,6 +22,12 @@ def depths() -> list[tuple[str, str, int]]:
     return _sqs() if settings.BROKER == "sqs" else _folder()
 
 
+def known() -> list[tuple[str, str, int]]:
+    """`depths`, as somebody of all processes learned them in the last seconds: SQS bills each question. When it does
+    not answer nothing new is remembered, so it raises once the last answer is too old."""
+    return [tuple(held) for held in remembered("figures:queues", seconds=READ_SECONDS, make=depths)]  # type: ignore[misc]
+
+
 def _folder() -> list[tuple[str, str, int]]:
     name = settings.CELERY_TASK_DEFAULT_QUEUE
     # A message is gone from here once a worker has it; `iterdir` raises when there is no such folder, `glob` does not.
@@ -53,7 +59,7 @@ def _client() -> Any:
 
 
 def _read() -> Values:
-    for queue, state, messages in remembered("figures:queues", seconds=READ_SECONDS, make=depths):
+    for queue, state, messages in known():
         yield DEPTH, (queue, state), messages
 
 

@@ -13,16 +13,15 @@ from importlib import import_module
 
 from django.conf import settings
 from django.core.cache import caches
-from django.db import DatabaseError, connection, transaction
+from django.db import DEFAULT_DB_ALIAS, Error, connection, transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-from config import depths
+from config import depths, writing
 from config.asking import Answer, Question
 from config.database import watch
 from config.faults import words
-from config.replicas import Standing
 from config.requests import is_internal
 
 CHECKED = ("config.health", "ico.health")
@@ -94,27 +93,35 @@ def _result(check: Check, answer: Answer[str]) -> tuple[str, str]:
     outcome = answer.outcome
     if isinstance(outcome, str):
         return OK, outcome
-    detail = words(outcome) if isinstance(outcome, DatabaseError) else str(outcome) or type(outcome).__name__
+    detail = words(outcome) if isinstance(outcome, Error) else str(outcome) or type(outcome).__name__
     return FAILED if check.needed else DEGRADED, detail
 
 
 def _primary() -> str:
+    """Asked without writing: a commit that hangs, as on a full disk, shows in who waits (`config/writing.py`)."""
     with transaction.atomic(), connection.cursor() as cursor:  # on SQLite this takes the lock of a writer
         cursor.execute("SELECT @@global.read_only" if connection.vendor == "mysql" else "SELECT 0")
         if cursor.fetchone()[0]:
             raise Trouble("it is read-only: a replica, or a primary that was switched over")
-    return "answers, and takes writes"
+    if writing.hung_lately():
+        raise Trouble(
+            "it answers, and a write of this process has waited in vain: see its own log, its disk may be full"
+        )
+    return "answers, and is not read-only"
 
 
 def _replicas() -> str:
-    left_out = [f"{one.alias}: {one.fault or 'behind'}" for one in watch.standings()[1:] if not _is_read(one)]
+    """While the primary is away nobody can be behind it, and a replica is read from whatever its age."""
+    alone = not watch.answers(DEFAULT_DB_ALIAS)
+    replicas = watch.standings()[1:]
+    left_out = [
+        f"{one.alias}: {one.fault or 'behind'}"
+        for one in replicas
+        if not one.answers or not (alone or watch.is_young(one.alias))
+    ]
     if left_out:
         raise Trouble("; ".join(left_out))
-    return f"{len(settings.REPLICAS)} follow"
-
-
-def _is_read(one: Standing) -> bool:
-    return one.answers and one.age is not None and one.age <= settings.REPLICA_MAX_LAG
+    return f"{len(replicas)} {'answer, without a primary to follow' if alone else 'follow'}"
 
 
 def _cache() -> str:
@@ -124,7 +131,7 @@ def _cache() -> str:
 
 
 def _broker() -> str:
-    return ", ".join(f"{messages} {state} in {queue}" for queue, state, messages in depths.depths())
+    return ", ".join(f"{messages} {state} in {queue}" for queue, state, messages in depths.known())
 
 
 CHECKS = [

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db import DEFAULT_DB_ALIAS, Error, connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from config.faults import words
@@ -85,24 +85,31 @@ class Watch:
         self._reached: dict[str, Position] = {}
         self._held_at: dict[str, float | None] = {}
         self._late: set[str] = set()
+        self._started = False
+        self._starting = threading.Lock()
         self._faults: dict[str, str] = dict.fromkeys((DEFAULT_DB_ALIAS, *replicas), "was not asked yet")
 
-    def saw(self, alias: str, gtids: str, at: float) -> None:
-        """`alias` answered with this position when it was asked at `at`."""
+    def saw_primary(self, gtids: str, at: float) -> None:
+        """The primary answered with this position when it was asked at `at`."""
+        self._sightings.add(position(gtids), at)
+        self._primary = gtids
+        self._tell_answer(DEFAULT_DB_ALIAS)
+
+    def saw(self, alias: str, gtids: str) -> None:
+        """The replica `alias` answered with this position. Its age counts from the primary's sightings alone."""
         reached = position(gtids)
-        if alias == DEFAULT_DB_ALIAS:
-            self._sightings.add(reached, at)
-            self._primary = gtids
-        else:
-            self._held_at[alias] = self._sightings.last_held(reached)
-            self._reached[alias] = reached
-        if self._faults.pop(alias, ""):
-            logger.info("database %s answers", alias)
-        if alias != DEFAULT_DB_ALIAS and self.answers(DEFAULT_DB_ALIAS):
+        self._held_at[alias] = self._sightings.last_held(reached)
+        self._reached[alias] = reached
+        self._tell_answer(alias)
+        if self.answers(DEFAULT_DB_ALIAS):
             self._tell_lateness(alias)
 
+    def _tell_answer(self, alias: str) -> None:
+        if self._faults.pop(alias, ""):
+            logger.info("database %s answers", alias)
+
     def _tell_lateness(self, alias: str) -> None:
-        late = not self._is_young(alias)
+        late = not self.is_young(alias)
         if late == (alias in self._late):
             return
         if late:
@@ -130,21 +137,19 @@ class Watch:
         at = self._held_at.get(alias)
         return None if at is None else self._clock() - at
 
-    def choose(self, wanted: Collection[Position], *, rather: str | None = None) -> str | None:
-        """A replica that holds every wanted position: any that is young enough, `rather` this one. While the primary
-        does not answer, the one that is furthest, however old. None: there is none."""
+    def choose(self, wanted: Collection[Position]) -> str | None:
+        """A replica that holds every wanted position: any that is young enough. While the primary does not answer, the
+        one that is furthest, however old. None: there is none."""
         fit = [
             alias
             for alias in self._replicas
             if self.answers(alias) and all(holds(self._reached[alias], one) for one in wanted)
         ]
         if self.answers(DEFAULT_DB_ALIAS):
-            fit = [alias for alias in fit if self._is_young(alias)]
+            fit = [alias for alias in fit if self.is_young(alias)]
         else:
             furthest = max((self._distance(alias) for alias in fit), default=0)
             fit = [alias for alias in fit if self._distance(alias) == furthest]
-        if rather in fit:
-            return rather
         return random.choice(fit) if fit else None  # noqa: S311 (spreading, not a secret)
 
     def standings(self) -> list[Standing]:
@@ -154,7 +159,8 @@ class Watch:
             for alias in (DEFAULT_DB_ALIAS, *self._replicas)
         ]
 
-    def _is_young(self, alias: str) -> bool:
+    def is_young(self, alias: str) -> bool:
+        """Whether this replica's age is known, and not above the maximal lag."""
         age = self.age(alias)
         return age is not None and age <= self._max_lag
 
@@ -162,7 +168,12 @@ class Watch:
         return sum(self._reached[alias].values())
 
     def start(self) -> None:
-        """Watch from now on: one thread a server, so that one that hangs does not make the others look old."""
+        """Watch from now on: one thread a server, so that one that hangs does not make the others look old. Who watches
+        already goes on."""
+        with self._starting:
+            if self._started:
+                return
+            self._started = True
         asked = threading.Condition()
         for alias in (DEFAULT_DB_ALIAS, *self._replicas):
             look = self._look_at_primary if alias == DEFAULT_DB_ALIAS else self._look_at_replica
@@ -174,14 +185,14 @@ class Watch:
         while True:
             try:
                 look(connection, asked, pause)
-            except Error as error:
+            except Exception as error:  # noqa: BLE001 (also the driver's own: who ends here watches never again)
                 self.failed(alias, words(error))
-                connection.close()
+                _close(connection)
                 time.sleep(pause)
 
     def _look_at_primary(self, connection: BaseDatabaseWrapper, asked: threading.Condition, pause: float) -> None:
         at = self._clock()
-        self.saw(DEFAULT_DB_ALIAS, _ask(connection, "SELECT @@gtid_binlog_pos"), at)
+        self.saw_primary(_ask(connection, "SELECT @@gtid_binlog_pos"), at)
         with asked:
             asked.notify_all()
         time.sleep(pause)
@@ -191,16 +202,23 @@ class Watch:
         make the replica look as old as the last time."""
         with asked:
             asked.wait(2 * pause)
-        at = self._clock()
         if self._primary and self.answers(DEFAULT_DB_ALIAS):
             _ask(connection, "SELECT MASTER_GTID_WAIT(%s, %s)", self._primary, _CATCH_UP_SECONDS)
-        self.saw(connection.alias, _ask(connection, "SELECT @@gtid_slave_pos"), at)
+        self.saw(connection.alias, _ask(connection, "SELECT @@gtid_slave_pos"))
 
 
 def _own_connection(alias: str) -> BaseDatabaseWrapper:
     connection = connections[alias].copy()
     connection.settings_dict["OPTIONS"].update(_QUICK)
     return connection
+
+
+def _close(connection: BaseDatabaseWrapper) -> None:
+    try:
+        connection.close()
+    except Exception as error:  # noqa: BLE001 (it broke before; the next look makes another)
+        logger.debug("a broken connection cannot be closed: %s", words(error))
+        connection.connection = None
 
 
 def _ask(connection: BaseDatabaseWrapper, sql: str, *values: str | float) -> str:

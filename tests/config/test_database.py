@@ -35,8 +35,8 @@ class Told(Watch):
         pass
 
     def all_hold(self, gtids: str) -> None:
-        for alias in ("default", READER):
-            self.saw(alias, gtids, self._clock())
+        self.saw_primary(gtids, self._clock())
+        self.saw(READER, gtids)
 
 
 class Unexpected(Exception):
@@ -258,7 +258,7 @@ def test_what_is_remembered_is_as_old_as_the_replica_was_when_it_was_read(
 
 def test_an_age_that_is_not_known_is_not_told(journey: dict[str, str], reader: Client, watch: Told) -> None:
     watch.failed("default", "gone")
-    watch.saw(READER, "0-1-3", 0)  # further back than this process remembers
+    watch.saw(READER, "0-1-3")  # further back than this process remembers
     response = reader.get(journey["payment_api"])
     assert response["X-Served-From"] == "replica"
     assert "X-Data-Age" not in response

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import OperationalError
 from django.test import Client
 from pytest_django import Settings
 
-from config import depths, health, queues
+from config import depths, health, queues, writing
 from config.asking import Question
 from config.health import Check, Trouble
+from config.replicas import Watch
 from ico import board
 from tests.deadline import until
 
@@ -88,6 +90,39 @@ def test_a_board_that_nobody_renews_degrades(ready: None, monkeypatch: pytest.Mo
     monkeypatch.setattr("ico.health.OLD_SECONDS", -1)
     status, told = ask()
     assert (status, told["status"], told["checks"]["board"]["ok"]) == (200, "degraded", False)
+
+
+def test_a_primary_whose_writers_wait_in_vain_is_not_called_well(ready: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "_hung_at", time.monotonic())
+    status, told = ask()
+    assert (status, told["checks"]["database"]["ok"]) == (503, False)
+    assert "a write of this process has waited in vain" in told["checks"]["database"]["detail"]
+
+
+def test_the_broker_is_asked_no_oftener_than_for_the_metrics(ready: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.clear()
+    asked: list[int] = []
+    monkeypatch.setattr(depths, "depths", lambda: asked.append(1) or [("q", "waiting", 3)])  # type: ignore[func-returns-value]
+    assert [health._broker() for _ in range(3)] == ["3 waiting in q"] * 3
+    assert asked == [1]
+
+
+def test_without_a_primary_no_replica_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    watch = Watch(["one", "two"], max_lag=2, clock=lambda: now[0])
+    monkeypatch.setattr(health, "watch", watch)
+    watch.saw_primary("0-1-5", 0.0)
+    for alias in ("one", "two"):
+        watch.saw(alias, "0-1-5")
+    assert health._replicas() == "2 follow"
+    now[0] = 600.0
+    with pytest.raises(Trouble, match="one: behind; two: behind"):
+        health._replicas()
+    watch.failed("default", "gone")
+    assert health._replicas() == "2 answer, without a primary to follow"
+    watch.failed("two", "gone")
+    with pytest.raises(Trouble, match=r"^two: gone$"):
+        health._replicas()
 
 
 _ASK_ALL = """
@@ -183,3 +218,12 @@ def test_an_error_is_an_answer_and_the_next_one_is_asked_for_anew() -> None:
     question = Question(ask_twice, fresh_seconds=0)
     assert not question.answer(within=5).known
     assert until(lambda: question.answer(within=5), "an answer").value == "yes"
+
+
+def test_a_connection_that_cannot_be_closed_does_not_keep_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unclosable() -> None:
+        raise SystemError("returned NULL without setting an exception")
+
+    monkeypatch.setattr("config.asking.connections.close_all", unclosable)
+    question = Question(lambda: "yes", fresh_seconds=0)
+    assert [question.answer(within=10).value for _ in range(2)] == ["yes", "yes"]

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+
 import pytest
 
+from config import replicas
 from config.replicas import Sightings, Watch, holds, position
+from tests.deadline import until
 
 MAX_LAG = 2.0
 
@@ -31,8 +37,12 @@ def watch(clock: Clock, caplog: pytest.LogCaptureFixture) -> Watch:
 
 def everybody(watch: Watch, gtids: str, clock: Clock, *, but: str = "") -> None:
     for alias in ("default", "one", "two"):
-        if alias != but:
-            watch.saw(alias, gtids, clock.now)
+        if alias == but:
+            continue
+        if alias == "default":
+            watch.saw_primary(gtids, clock.now)
+        else:
+            watch.saw(alias, gtids)
 
 
 def chosen(watch: Watch, *wanted: str) -> set[str | None]:
@@ -78,11 +88,11 @@ def test_a_replica_that_falls_behind_is_left_out_and_comes_back(watch: Watch, cl
     for step in range(1, 5):
         clock.now += 1
         everybody(watch, f"0-1-{100 + step}", clock, but="two")
-        watch.saw("two", "0-1-100", clock.now)
+        watch.saw("two", "0-1-100")
     assert watch.age("two") == 4.0
     assert watch.age("one") == 0.0
     assert chosen(watch) == {"one"}
-    watch.saw("two", "0-1-104", clock.now)
+    watch.saw("two", "0-1-104")
     assert chosen(watch) == {"one", "two"}
 
 
@@ -90,8 +100,8 @@ def test_lateness_is_told_once_and_by_name(watch: Watch, clock: Clock, caplog: p
     for step in range(1, 6):
         clock.now += 1
         everybody(watch, f"0-1-{100 + step}", clock, but="two")
-        watch.saw("two", "0-1-100", clock.now)
-    watch.saw("two", "0-1-105", clock.now)
+        watch.saw("two", "0-1-100")
+    watch.saw("two", "0-1-105")
     told = [record.message for record in caplog.records if " two " in record.message]
     assert told[-2:] == [
         "database two is left out until it has caught up; it is behind: 3.0 s",
@@ -117,7 +127,7 @@ def test_nobody_is_read_from_before_it_was_seen_or_after_it_failed(watch: Watch,
     ]
     watch.failed("two", "gone")
     assert chosen(watch) == {None}
-    watch.saw("one", "0-1-100", clock.now)
+    watch.saw("one", "0-1-100")
     assert chosen(watch) == {"one"}
 
 
@@ -127,8 +137,8 @@ def test_watchers_that_have_stopped_lead_to_the_primary(watch: Watch, clock: Clo
 
 
 def test_whoever_wrote_reads_where_the_write_is(watch: Watch, clock: Clock) -> None:
-    watch.saw("default", "0-1-101", clock.now)
-    watch.saw("two", "0-1-101", clock.now)
+    watch.saw_primary("0-1-101", clock.now)
+    watch.saw("two", "0-1-101")
     assert chosen(watch, "0-1-101") == {"two"}
     assert chosen(watch, "0-1-100") == {"one", "two"}
     assert chosen(watch, "0-1-102") == {None}
@@ -136,11 +146,59 @@ def test_whoever_wrote_reads_where_the_write_is(watch: Watch, clock: Clock) -> N
 
 
 def test_without_a_primary_the_furthest_replica_goes_on_whatever_its_age(watch: Watch, clock: Clock) -> None:
-    watch.saw("default", "0-1-109", clock.now)
-    watch.saw("two", "0-1-105", clock.now)
+    watch.saw_primary("0-1-109", clock.now)
+    watch.saw("two", "0-1-105")
     clock.now += 600
     assert chosen(watch) == {None}
     watch.failed("default", "gone")
     assert chosen(watch) == {"two"}
     assert watch.age("two") == 600.0
     assert chosen(watch, "0-1-106") == {None}, "what nobody holds is not made up"
+
+
+# --- the threads ------------------------------------------------------------------------------------------------------
+class Broken:
+    """A connection whose every question and whose end raise something that no database means."""
+
+    def __init__(self, alias: str, over: threading.Event) -> None:
+        self.alias, self.connection, self._over = alias, object(), over
+
+    def cursor(self) -> None:
+        while self._over.is_set():  # the thread ends with the process; until then it rests
+            time.sleep(60)
+        raise SystemError("returned NULL without setting an exception")
+
+    def close(self) -> None:
+        raise ValueError("already closed")
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Names of the threads that made themselves a connection, which is broken."""
+    made: list[str] = []
+    over = threading.Event()
+
+    def broken(alias: str) -> Broken:
+        made.append(threading.current_thread().name)
+        return Broken(alias, over)
+
+    monkeypatch.setattr(replicas, "_own_connection", broken)
+    yield made
+    over.set()
+
+
+def test_a_watcher_goes_on_whatever_is_raised(looked: list[str]) -> None:
+    watch = Watch(["one"], max_lag=0.04)
+    watch.start()
+    for _ in range(3):
+        watch._faults = dict.fromkeys(watch._faults, "")
+        until(lambda: all(one.fault for one in watch.standings()), "both have looked once more")
+    assert "returned NULL" in watch.standings()[0].fault
+
+
+def test_a_watch_is_started_once(looked: list[str]) -> None:
+    watch = Watch(["one"], max_lag=0.04)
+    for _ in range(3):
+        watch.start()
+    until(lambda: len(looked) >= 2, "the threads run")
+    assert sorted(looked) == ["watch-default", "watch-one"]

@@ -6,6 +6,7 @@ import pytest
 from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 
+from config import writing
 from config.writing import HANGING_SECONDS, WritingMiddleware
 
 
@@ -29,6 +30,11 @@ class Primary:
 @pytest.fixture
 def primary() -> Primary:
     return Primary()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "_hung_at", None)
 
 
 @pytest.fixture
@@ -83,6 +89,20 @@ def test_a_primary_that_does_not_hang_is_asked_by_everybody(primary: Primary, we
     primary.status = 503  # refused at once: nobody holds a thread
     assert post(web) == 503
     assert both(primary, web) == (0, 2)
+
+
+def test_others_can_ask_whether_it_hung_lately(
+    primary: Primary, web: WritingMiddleware, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not writing.hung_lately()
+    hang(primary, web)
+    assert writing.hung_lately()
+    with monkeypatch.context() as later:
+        later.setattr(writing, "_LATELY_SECONDS", 0.0)
+        assert not writing.hung_lately(), "nobody has tried since, so nothing is known"
+    primary.status, primary.seconds = 202, 0.01
+    assert post(web) == 202
+    assert not writing.hung_lately()
 
 
 def test_one_success_ends_it(primary: Primary, web: WritingMiddleware) -> None:
