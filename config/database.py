@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import MiddlewareNotUsed, ObjectDoesNotExist
-from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
+from django.db import DEFAULT_DB_ALIAS, Error, OperationalError, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.http import HttpRequest
@@ -94,6 +94,9 @@ _reading: ContextVar[Reading | None] = ContextVar("reading", default=None)
 
 
 def _primary_for(reason: str) -> str:
+    """Raises `OperationalError` at once when the primary is known not to answer: waiting for it would hold a thread."""
+    if watch.is_gone(DEFAULT_DB_ALIAS):
+        raise OperationalError(2002, f"not asked, for it did not answer a moment ago; needed for: {reason}")
     PRIMARY_READS.labels(reason).inc()
     return DEFAULT_DB_ALIAS
 

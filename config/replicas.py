@@ -21,12 +21,14 @@ from config.faults import words
 
 Position = Mapping[int, int]  # the sequence number reached, by replication domain
 
-Look = Callable[[BaseDatabaseWrapper, threading.Condition, float], None]
+Look = Callable[[BaseDatabaseWrapper, float], None]
 
 logger = logging.getLogger(__name__)
 _REMEMBERED = 2_000  # positions of the primary: at the quickest pace the last quarter of an hour
 _LOOK_SECONDS = 0.5
 _CATCH_UP_SECONDS = 0.2
+_HURRY_SECONDS = 0.02  # between looks while somebody waits for a write to arrive
+_NOT_ASKED = "was not asked yet"
 # A watcher's own time-outs are shorter than a request's: it is there to see that a server hangs.
 _QUICK = {"connect_timeout": 1, "read_timeout": 2, "write_timeout": 2}
 
@@ -85,9 +87,10 @@ class Watch:
         self._reached: dict[str, Position] = {}
         self._held_at: dict[str, float | None] = {}
         self._late: set[str] = set()
+        self._asked = threading.Condition()  # notified when the replicas are to be looked at
         self._started = False
         self._starting = threading.Lock()
-        self._faults: dict[str, str] = dict.fromkeys((DEFAULT_DB_ALIAS, *replicas), "was not asked yet")
+        self._faults: dict[str, str] = dict.fromkeys((DEFAULT_DB_ALIAS, *replicas), _NOT_ASKED)
 
     def saw_primary(self, gtids: str, at: float) -> None:
         """The primary answered with this position when it was asked at `at`."""
@@ -130,6 +133,10 @@ class Watch:
     def answers(self, alias: str) -> bool:
         return alias not in self._faults
 
+    def is_gone(self, alias: str) -> bool:
+        """Whether it was asked and did not answer. A watch that has only begun knows of nobody."""
+        return self._faults.get(alias, _NOT_ASKED) != _NOT_ASKED
+
     def age(self, alias: str) -> float | None:
         """Seconds since the primary held no more than this server does; None when that is not known."""
         if alias == DEFAULT_DB_ALIAS:
@@ -151,6 +158,23 @@ class Watch:
             furthest = max((self._distance(alias) for alias in fit), default=0)
             fit = [alias for alias in fit if self._distance(alias) == furthest]
         return random.choice(fit) if fit else None  # noqa: S311 (spreading, not a secret)
+
+    def wait_until_held(self, gtids: str, *, seconds: float) -> bool:
+        """Until every replica that may be read from is known to hold this position. False when that is not so within
+        this time, and at once in a process that does not watch."""
+        wanted, until = position(gtids), self._clock() + seconds
+        while self._primary and self._clock() < until:
+            if all(holds(self._reached[alias], wanted) for alias in self._replicas if self._may_be_read(alias)):
+                return True
+            with self._asked:
+                self._asked.notify_all()  # the replicas' threads look now
+            time.sleep(_HURRY_SECONDS)
+        return False
+
+    def _may_be_read(self, alias: str) -> bool:
+        """Now or soon, by any process: what this one finds too old may be young enough for another."""
+        age = self.age(alias)
+        return self.answers(alias) and age is not None and age <= 2 * self._max_lag
 
     def standings(self) -> list[Standing]:
         """The primary first, then the replicas."""
@@ -174,34 +198,33 @@ class Watch:
             if self._started:
                 return
             self._started = True
-        asked = threading.Condition()
         for alias in (DEFAULT_DB_ALIAS, *self._replicas):
             look = self._look_at_primary if alias == DEFAULT_DB_ALIAS else self._look_at_replica
-            threading.Thread(target=self._go_on, args=(alias, look, asked), name=f"watch-{alias}", daemon=True).start()
+            threading.Thread(target=self._go_on, args=(alias, look), name=f"watch-{alias}", daemon=True).start()
 
-    def _go_on(self, alias: str, look: Look, asked: threading.Condition) -> None:
+    def _go_on(self, alias: str, look: Look) -> None:
         connection = _own_connection(alias)
         pause = min(_LOOK_SECONDS, self._max_lag / 4)
         while True:
             try:
-                look(connection, asked, pause)
+                look(connection, pause)
             except Exception as error:  # noqa: BLE001 (also the driver's own: who ends here watches never again)
                 self.failed(alias, words(error))
                 _close(connection)
                 time.sleep(pause)
 
-    def _look_at_primary(self, connection: BaseDatabaseWrapper, asked: threading.Condition, pause: float) -> None:
+    def _look_at_primary(self, connection: BaseDatabaseWrapper, pause: float) -> None:
         at = self._clock()
         self.saw_primary(_ask(connection, "SELECT @@gtid_binlog_pos"), at)
-        with asked:
-            asked.notify_all()
+        with self._asked:
+            self._asked.notify_all()
         time.sleep(pause)
 
-    def _look_at_replica(self, connection: BaseDatabaseWrapper, asked: threading.Condition, pause: float) -> None:
+    def _look_at_replica(self, connection: BaseDatabaseWrapper, pause: float) -> None:
         """Right after the primary was asked, and with a moment to catch up: else what was written in between would
         make the replica look as old as the last time."""
-        with asked:
-            asked.wait(2 * pause)
+        with self._asked:
+            self._asked.wait(2 * pause)
         if self._primary and self.answers(DEFAULT_DB_ALIAS):
             _ask(connection, "SELECT MASTER_GTID_WAIT(%s, %s)", self._primary, _CATCH_UP_SECONDS)
         self.saw(connection.alias, _ask(connection, "SELECT @@gtid_slave_pos"))

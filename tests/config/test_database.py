@@ -192,6 +192,30 @@ def test_whoever_wrote_is_sent_to_the_primary_until_the_replica_holds_it(
     assert asked(lambda: _ok(reader, journey["payment_api"])).keys() == {READER}
 
 
+def test_a_primary_that_is_known_to_be_gone_is_not_waited_for(
+    journey: dict[str, str], reader: Client, watch: Told
+) -> None:
+    person = f"invitation:{Invitation.objects.get(state='joined').token_digest}"
+    missing = f"/i/{invitations.token_of('of nobody')}/"
+    caches["marks"].set(marks._key(person), "0-1-101", timeout=60)
+    assert asked(lambda: _ok(reader, journey["payment_api"])).keys() == {"default"}
+    assert asked(lambda: reader.get(missing)).keys() >= {"default"}
+    watch.failed("default", "gone")
+    for path in (journey["payment_api"], missing):
+        before = _counted()["default"]
+        response = reader.get(path)
+        assert (response.status_code, response["Retry-After"]) == (503, "5"), path
+        assert _counted()["default"] == before
+    assert asked(lambda: _ok(reader, journey["wallet"])).keys() == {READER}, "who did not write is served"
+
+
+def test_a_watch_that_has_only_begun_does_not_refuse(
+    journey: dict[str, str], reader: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "watch", Told([READER], max_lag=1000))
+    assert asked(lambda: _ok(reader, journey["payment_api"])).keys() == {"default"}
+
+
 def test_marks_that_cannot_be_read_lead_to_the_primary_for_persons_alone(
     journey: dict[str, str], reader: Client
 ) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -154,6 +154,52 @@ def test_without_a_primary_the_furthest_replica_goes_on_whatever_its_age(watch: 
     assert chosen(watch) == {"two"}
     assert watch.age("two") == 600.0
     assert chosen(watch, "0-1-106") == {None}, "what nobody holds is not made up"
+
+
+def test_only_who_was_asked_can_be_gone(watch: Watch, clock: Clock) -> None:
+    assert not Watch(["one"], max_lag=MAX_LAG, clock=clock).is_gone("default")
+    assert not watch.is_gone("default")
+    watch.failed("default", "gone")
+    assert watch.is_gone("default")
+
+
+# --- waiting for a write ----------------------------------------------------------------------------------------------
+class Patience:
+    """A clock that goes on with every look at it, and does `then` at the given look."""
+
+    def __init__(self, now: float, looks: int = 0, then: Callable[[], None] = lambda: None) -> None:
+        self.now, self._looks, self._then = now, looks, then
+
+    def __call__(self) -> float:
+        self.now += 0.01
+        self._looks -= 1
+        if self._looks == 0:
+            self._then()
+        return self.now
+
+
+def test_a_write_is_waited_for_until_all_that_may_be_read_hold_it(watch: Watch, clock: Clock) -> None:
+    watch.saw("one", "0-1-101")
+    watch._clock = Patience(clock.now)
+    assert not watch.wait_until_held("0-1-101", seconds=0.2), "two lacks it"
+    watch._clock = Patience(clock.now, 9, lambda: watch.saw("two", "0-1-101"))
+    assert watch.wait_until_held("0-1-101", seconds=1)
+
+
+def test_who_does_not_answer_or_is_far_behind_is_not_waited_for(watch: Watch, clock: Clock) -> None:
+    watch.saw("one", "0-1-101")
+    watch.failed("two", "gone")
+    assert watch.wait_until_held("0-1-101", seconds=1)
+    watch.saw("two", "0-1-100")
+    clock.now += 1.5 * MAX_LAG
+    watch._clock = Patience(clock.now)
+    assert not watch.wait_until_held("0-1-102", seconds=0.1), "too old here, and perhaps not so elsewhere"
+    watch._clock = Patience(clock.now + MAX_LAG)
+    assert watch.wait_until_held("0-1-102", seconds=0.1)
+
+
+def test_a_process_that_does_not_watch_knows_nothing_of_any_write() -> None:
+    assert not Watch(["one"], max_lag=MAX_LAG).wait_until_held("0-1-1", seconds=1)
 
 
 # --- the threads ------------------------------------------------------------------------------------------------------
