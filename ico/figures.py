@@ -65,16 +65,26 @@ def _boards() -> Values:
 
 
 def _outbox() -> Values:
-    for state, count in remembered("figures:outbox", seconds=COUNTED_SECONDS, make=_counts).items():
+    for state, count in mails_by_state().items():
         yield MESSAGES, (state,), count
-    due = OutboxMessage.objects.filter(state=OutboxMessage.State.PENDING, due_at__lte=timezone.now())
+    yield OVERDUE, (), mails_overdue(timezone.now())
+
+
+def mails_by_state() -> dict[str, int]:
+    """Also those of which there are none. The sent ones are the whole outbox, so it is counted every few seconds."""
+
+    def counted() -> dict[str, int]:
+        rows: Any = OutboxMessage.objects.order_by().values_list("state").annotate(count=Count("pk"))
+        return dict.fromkeys(OutboxMessage.State.values, 0) | dict(rows)
+
+    return remembered("figures:outbox", seconds=COUNTED_SECONDS, make=counted)
+
+
+def mails_overdue(now: datetime) -> float:
+    """Seconds since when the oldest mail that is due is due; 0 when none is."""
+    due = OutboxMessage.objects.filter(state=OutboxMessage.State.PENDING, due_at__lte=now)
     oldest = due.order_by("due_at").values_list("due_at", flat=True).first()
-    yield OVERDUE, (), (timezone.now() - oldest).total_seconds() if oldest else 0.0
-
-
-def _counts() -> dict[str, int]:
-    rows: Any = OutboxMessage.objects.order_by().values_list("state").annotate(count=Count("pk"))
-    return dict.fromkeys(OutboxMessage.State.values, 0) | dict(rows)
+    return (now - oldest).total_seconds() if oldest else 0.0
 
 
 def _chains() -> Iterator[tuple[Figure, tuple[str, ...], float]]:

@@ -1,7 +1,7 @@
 """The operator's panel: the line, the releases with their reasons, the caps, the outbox and the chains.
 
-`/ops/data.json` is asked every few seconds, so it reads the board, a handful of rows by index and one sum that is
-remembered for a few seconds. History comes from the release decisions, which record what they were made from.
+`/ops/data.json` is asked every few seconds, so it reads the board, a handful of rows by index, and a sum and counts
+that are remembered for a few seconds. History comes from the release decisions, which record what they were made from.
 """
 
 from datetime import datetime
@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.admin.views.decorators import staff_member_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Sum
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -17,8 +17,8 @@ from django.views.decorators.http import require_safe
 
 from config.cache import remembered
 from config.requests import explain
-from ico import board, sales
-from ico.models import ChainCursor, ChainReading, LedgerEntry, OutboxMessage, Release, Sale
+from ico import board, figures, sales
+from ico.models import ChainCursor, ChainReading, LedgerEntry, Release, Sale
 
 HISTORY = 400
 DECISIONS = 12
@@ -95,12 +95,7 @@ def _credited(sale: Sale) -> int:
 
 
 def _outbox(now: datetime) -> dict[str, Any]:
-    unsent = [state for state in OutboxMessage.State.values if state != OutboxMessage.State.SENT]
-    rows = OutboxMessage.objects.filter(state__in=unsent).values_list("state").annotate(count=Count("pk"))
-    counts = dict.fromkeys(unsent, 0) | dict(rows.order_by())
-    oldest = OutboxMessage.objects.filter(state=OutboxMessage.State.PENDING).order_by("due_at").first()
-    overdue = max(0.0, (now - oldest.due_at).total_seconds()) if oldest else 0.0
-    return {**counts, "overdue_seconds": round(overdue, 1)}
+    return {**figures.mails_by_state(), "overdue_seconds": round(figures.mails_overdue(now), 1)}
 
 
 def _chains(sale: Sale, now: datetime) -> dict[str, Any]:
