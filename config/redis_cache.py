@@ -8,7 +8,9 @@ of one call a second, not of every call of every request.
 import logging
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import redis
@@ -22,6 +24,7 @@ from config.cache import CountingCache
 logger = logging.getLogger(__name__)
 REST_SECONDS = 1.0
 UNAVAILABLE = (RedisError, OSError)
+_insists: ContextVar[bool] = ContextVar("insists", default=False)
 
 
 class LeftAlone(redis.ConnectionError):
@@ -98,7 +101,7 @@ class Commands(redis.client.Pipeline):
 
 
 def _guarded(breaker: Breaker, ask: Any, *args: Any, **options: Any) -> Any:
-    if breaker.pause():
+    if breaker.pause() and not _insists.get():
         raise LeftAlone("Redis did not answer a moment ago")
     try:
         answer = ask(*args, **options)
@@ -119,6 +122,15 @@ class MarksCache(CountingCache, RedisCache):  # type: ignore[misc]  # django-red
         self.hits.inc(len(found))
         self.misses.inc(len(keys) - len(found))
         return found
+
+    @contextmanager
+    def insisting(self) -> Iterator[None]:
+        """Within it Redis is asked even if it has just failed: for what must not be lost, as it may cost a time-out."""
+        before = _insists.set(True)
+        try:
+            yield
+        finally:
+            _insists.reset(before)
 
 
 class DefaultCache(MarksCache):
