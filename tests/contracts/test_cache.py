@@ -21,7 +21,7 @@ from pytest_django import Settings
 
 from config import caches as cache_settings
 from config.cache import remembered
-from config.redis_cache import UNAVAILABLE
+from config.redis_cache import UNAVAILABLE, LeftAlone
 from ico import throttle
 from tests.contracts.redis_server import RedisServer
 from tests.deadline import until
@@ -210,6 +210,34 @@ def test_a_silent_redis_costs_one_time_out_and_not_one_a_call(on_redis: RedisSer
     assert cache_settings.ANSWER_SECONDS <= time.monotonic() - began < 2 * cache_settings.ANSWER_SECONDS
     on_redis.thaw()
     assert until(lambda: default.get("k"), "the cache is used again", seconds=10) == 1
+
+
+def test_who_insists_asks_a_redis_that_has_just_failed(on_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.redis_cache.REST_SECONDS", 60)
+    on_redis.freeze()
+    with pytest.raises(UNAVAILABLE):
+        caches["marks"].set("k", 1)
+    on_redis.thaw()
+    with pytest.raises(LeftAlone):
+        caches["marks"].set("k", 2)
+    with caches["marks"].insisting():  # type: ignore[attr-defined]
+        caches["marks"].set_many({"k": 3})
+    assert caches["marks"].get("k") == 3, "it has answered, so everybody asks it again"
+
+
+def test_a_full_redis_keeps_what_has_no_end_and_then_refuses(on_redis: RedisServer) -> None:
+    """With the policy of the stacks: what ends goes first, the moment since when marks are held never."""
+    client = caches["marks"].client.get_client()  # type: ignore[attr-defined]
+    client.config_set("maxmemory-policy", "volatile-ttl")
+    caches["marks"].set("since", 1, timeout=None)
+    caches["marks"].set("mark", 1, timeout=60)
+    client.config_set("maxmemory", "1")
+    with pytest.raises(UNAVAILABLE):
+        caches["marks"].set("more", 1, timeout=60)
+    with caches["marks"].insisting():  # type: ignore[attr-defined]
+        client.config_set("maxmemory", "0")
+        assert caches["marks"].get("since") == 1
+        assert caches["marks"].get("mark") is None
 
 
 def test_without_the_breaker_each_call_would_cost_the_time_out(
