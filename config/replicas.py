@@ -239,8 +239,7 @@ def _own_connection(alias: str) -> BaseDatabaseWrapper:
 def _close(connection: BaseDatabaseWrapper) -> None:
     try:
         connection.close()
-    except Exception as error:  # noqa: BLE001 (it broke before; the next look makes another)
-        logger.debug("a broken connection cannot be closed: %s", words(error))
+    except Exception:  # noqa: BLE001 (it broke before; the next look makes another)
         connection.connection = None
 
 
