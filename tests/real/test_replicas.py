@@ -173,6 +173,45 @@ def test_without_redis_whoever_has_a_name_is_served_by_the_primary(stack: Stack,
     until(lambda: payment_api(patient, token).source == "replica", "the replicas are read again")
 
 
+@contextmanager
+def a_second_late(stack: Stack) -> Iterator[None]:
+    """Both replicas apply what is written a second later, which is young enough to be read."""
+    for replica in REPLICAS:
+        stack.sql(replica, "STOP REPLICA", "CHANGE MASTER TO MASTER_DELAY = 1", "START REPLICA")
+    try:
+        yield
+    finally:
+        for replica in REPLICAS:
+            stack.sql(replica, "STOP REPLICA", "CHANGE MASTER TO MASTER_DELAY = 0", "START REPLICA")
+        stack.caught_up()
+
+
+def test_a_mark_that_one_process_lost_is_not_missed_in_another(stack: Stack, patient: Site) -> None:
+    """Redis is silent for the process that writes, and well again for the one that reads right after."""
+    again = "writers are marked again"
+    before = patient.log().count(again)
+    lost, marked = (invited(stack, patient, f"{name}@example.org") for name in ("lost", "marked"))
+    with gunicorn(stack, STAMPEDE_REPLICA_MAX_LAG="3600") as other, a_second_late(stack):
+        stack.marks_are_old()
+        until(lambda: payment_api(other, lost).source == "replica", "the other process trusts the marks")
+        redis = stack.pid("redis")
+        os.kill(redis, signal.SIGSTOP)
+        try:
+            assert patient.post(f"/i/{lost}/wallet/", btc_address=BTC, eth_address=ETH).status == 303
+        finally:
+            os.kill(redis, signal.SIGCONT)
+        known = payment_api(other, lost)
+        assert (known.status, known.source) == (200, "replica")
+
+        # Negative control: who is marked is answered without a wait, and shown less when the mark is gone.
+        until(lambda: payment_api(patient, lost) and patient.log().count(again) > before, "writers are marked again")
+        with stack.stopped(*REPLICAS):
+            assert patient.post(f"/i/{marked}/wallet/", btc_address=BTC, eth_address=ETH).status == 303
+            forget_marks(stack, holder(stack, marked))
+            stack.marks_are_old()
+            assert payment_api(other, marked).status == 409
+
+
 # --- health -----------------------------------------------------------------------------------------------------------
 def served_by(site: Site, token: str, *, times: int = 40) -> set[str]:
     """Which databases answered so many requests; each must be answered well."""
