@@ -1,5 +1,5 @@
-"""The Redis of a stack: cache, limits, marks of who wrote, short locks. Nothing in it is the only copy of anything: limits
-and locks end by themselves, the rest is computed again. So nothing is written to disk.
+"""The Redis of a stack: cache, limits, marks of who wrote, short locks. Nothing in it is the only copy of anything:
+limits and locks end by themselves, the rest is computed again. So nothing is written to disk.
 When memory is full, what would end soonest goes, old marks of writers among the first, and never the moment since when
 marks are held, which has no end: it stands for all that was not lost (decision 12). When nothing is left that ends,
 writes are refused, which the application takes as it takes a Redis that does not answer."""

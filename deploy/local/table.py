@@ -17,12 +17,10 @@ from deploy.local.status import Status
 
 def addresses(layout: Layout, password: str | None) -> str:
     """Where everything is, and what to type next. `password`: the operator's, if the account was made now."""
-    table = Table(box=SIMPLE, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in [*_application(layout, password), *_servers(layout), *_commands(layout)]:
-        table.add_row(name, value)
-    return f"\nThe stack is running in {layout.folder}.\n{_text(table)}"
+    rows = [*_application(layout, password), *_servers(layout), *_commands(layout)]
+    # Not folded to the terminal's width: these lines are there to be copied.
+    lines = [f"  {name:<10} {value}" for name, value in rows]
+    return "\n".join(["", f"The stack is running in {layout.folder}.", *lines])
 
 
 def _application(layout: Layout, password: str | None) -> list[tuple[str, str]]:
