@@ -24,12 +24,12 @@ serve: .venv/app ## the demo, until Ctrl-C, in a fresh data folder (PORT=8123, D
 stack: .venv/stack ## the real stack on this machine, in the background: MariaDB with replicas, Redis, SQS, SMTP, nginx …
 	@$(PY) manage.py stack up
 
-# The survival tests take longest, so they begin first.
+# The process tests mostly wait, so three go on two cores; those of survival take longest, so they begin first.
 test: .venv/dev test-packages lint types ## everything that CI runs, on files and on the real stack's servers
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not process"
 	@TEST_ON=stack $(PY) -m pytest -n 2 --dist loadgroup -m "not process"
-	@$(PY) -m pytest -n 2 --dist loadfile -m process tests/survival tests
+	@$(PY) -m pytest -n 3 --dist loadfile -m process tests/survival tests
 
 lint: .venv/dev ## ruff: rules and format
 	@$(PY) -m ruff check .
