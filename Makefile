@@ -29,7 +29,7 @@ test: .venv/dev test-packages lint types ## everything that CI runs, on files an
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not process"
 	@TEST_ON=stack $(PY) -m pytest -n 2 --dist loadgroup -m "not process"
-	@$(PY) -m pytest -n 3 --dist loadfile -m process tests/survival tests
+	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m process tests/survival tests
 
 lint: .venv/dev ## ruff: rules and format
 	@$(PY) -m ruff check .
