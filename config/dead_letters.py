@@ -103,9 +103,8 @@ class DeadLetters:
         """Returns why some were not deleted, by id; they come again."""
         if not letters:
             return {}
-        entries = [{"Id": str(number), "ReceiptHandle": one.receipt} for number, one in enumerate(letters)]
-        answer = self.client.delete_message_batch(QueueUrl=self.dead_address, Entries=entries)
-        return {letters[int(one["Id"])].id: one.get("Message") or one["Code"] for one in answer.get("Failed", [])}
+        failed = sqs.delete_batch(self.client, self.dead_address, [one.receipt for one in letters])
+        return {letters[position].id: why for position, why in failed.items()}
 
     def release(self, letters: list[DeadLetter]) -> None:
         """Others may see them again."""

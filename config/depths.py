@@ -49,13 +49,12 @@ def _sqs() -> list[tuple[str, str, int]]:
 
 @cache
 def _client() -> Any:
-    import boto3
     from botocore.config import Config
 
+    from config import queues
+
     patience = Config(connect_timeout=ANSWER_SECONDS, read_timeout=ANSWER_SECONDS, retries={"total_max_attempts": 1})
-    return boto3.client(
-        "sqs", endpoint_url=settings.SQS_ENDPOINT or None, region_name=settings.SQS_REGION, config=patience
-    )
+    return queues.client(patience)
 
 
 def _read() -> Values:

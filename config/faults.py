@@ -4,7 +4,7 @@ from django.db import Error
 
 GONE = frozenset({1053, 1927, 2002, 2003, 2006, 2013, 2026, 2055})
 _FULL = "its disk is full; until there is room again it takes no writes"
-_READ_ONLY = "it is read-only: a replica, or a primary that was switched over"
+READ_ONLY = "it is read-only: a replica, or a primary that was switched over"
 _UNREACHABLE = "it cannot be reached"
 _DROPPED = "it broke the connection off, or did not answer in time (a full disk makes a commit wait: see its own log)"
 _STATEMENT = "a statement took longer than is allowed"
@@ -22,9 +22,9 @@ _MEANS = {
     1203: "this user has too many connections; raise max_user_connections",
     1205: "a row stayed locked for too long",
     1213: "two transactions waited for each other, and this one gave way",
-    1290: _READ_ONLY,
-    1792: _READ_ONLY,
-    1836: _READ_ONLY,
+    1290: READ_ONLY,
+    1792: READ_ONLY,
+    1836: READ_ONLY,
     1927: "the connection was killed",
     1969: _STATEMENT,
     2002: _UNREACHABLE,

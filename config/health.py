@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 from config import depths, writing
 from config.asking import Answer, Question
 from config.database import watch
-from config.faults import words
+from config.faults import READ_ONLY, words
 from config.requests import is_internal
 
 CHECKED = ("config.health", "ico.health")
@@ -102,7 +102,7 @@ def _primary() -> str:
     with transaction.atomic(), connection.cursor() as cursor:  # on SQLite this takes the lock of a writer
         cursor.execute("SELECT @@global.read_only" if connection.vendor == "mysql" else "SELECT 0")
         if cursor.fetchone()[0]:
-            raise Trouble("it is read-only: a replica, or a primary that was switched over")
+            raise Trouble(READ_ONLY)
     if writing.hung_lately():
         raise Trouble(
             "it answers, and a write of this process has waited in vain: see its own log, its disk may be full"

@@ -58,13 +58,17 @@ def found(client: Any, name: str, wanted: Plan) -> str:
     return where
 
 
-def client() -> Any:
-    """boto's client for a command that looks after the queues; SQS that does not answer is an error soon."""
+# Of a command that looks after the queues: SQS that does not answer is an error soon.
+PATIENCE = Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+def client(patience: Config = PATIENCE) -> Any:
+    """boto's client for the SQS of the settings."""
     return boto3.client(
         "sqs",
         endpoint_url=settings.SQS_ENDPOINT or None,
         region_name=settings.SQS_REGION,
-        config=Config(connect_timeout=2, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 3}),
+        config=patience,
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from csp.constants import NONE, SELF
 from kombu import Queue
 
-from config import caches, env
+from config import cache_settings, env
 from config.secret import secret_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -165,7 +165,7 @@ PROVENANCE = env.flag("STAMPEDE_PROVENANCE", False)
 REDIS_URL = env.url("STAMPEDE_REDIS_URL", ("redis", "rediss"), "redis://127.0.0.1:6379/0")
 if REDIS_URL:
     env.needs("STAMPEDE_REDIS_URL", "django_redis")
-CACHES = caches.on_redis(REDIS_URL.geturl()) if REDIS_URL else caches.on_files(DATA_DIR)
+CACHES = cache_settings.on_redis(REDIS_URL.geturl()) if REDIS_URL else cache_settings.on_files(DATA_DIR)
 SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a copy in the cache could outlive a logout
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True

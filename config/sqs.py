@@ -40,6 +40,13 @@ def send_batch(client: Any, address: str, entries: list[dict[str, Any]]) -> list
     ]
 
 
+def delete_batch(client: Any, address: str, receipts: list[str]) -> dict[int, str]:
+    """One DeleteMessageBatch. Returns why some were not deleted, by position. Raises boto's errors for all of them."""
+    entries = [{"Id": str(position), "ReceiptHandle": receipt} for position, receipt in enumerate(receipts)]
+    answer = client.delete_message_batch(QueueUrl=address, Entries=entries)
+    return {int(one["Id"]): one.get("Message") or one["Code"] for one in answer.get("Failed", ())}
+
+
 class Channel(_KombuChannel):  # type: ignore[misc]  # kombu has no types
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._done: dict[str, list[str]] = {}  # receipts by the queue's address, to be deleted
@@ -153,10 +160,8 @@ class Channel(_KombuChannel):  # type: ignore[misc]  # kombu has no types
     def _delete_done(self) -> None:
         done, self._done, self._deleting = self._done, {}, None
         for address, receipts in done.items():
-            entries = [{"Id": str(number), "ReceiptHandle": receipt} for number, receipt in enumerate(receipts)]
             try:
-                answer = self.sender.delete_message_batch(QueueUrl=address, Entries=entries)
-                failed = [entry["Code"] for entry in answer.get("Failed", [])]
+                failed = list(delete_batch(self.sender, address, receipts).values())
             except (BotoCoreError, ClientError) as error:
                 failed = [str(error)]
             if failed:

@@ -15,6 +15,8 @@ from typing import ParamSpec, TypeVar
 
 from django.db import OperationalError, connection, transaction
 
+from config.faults import number
+
 logger = logging.getLogger(__name__)
 
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205  # MariaDB's and MySQL's numbers
@@ -41,7 +43,7 @@ def retried(work: Callable[P, T]) -> Callable[P, T]:
                 with transaction.atomic():
                     return work(*args, **kwargs)
             except OperationalError as error:
-                if connection.in_atomic_block or attempt >= _attempts(error):
+                if connection.in_atomic_block or attempt >= ATTEMPTS.get(number(error), 1):
                     raise
                 logger.info("%s is run again: %s", work.__qualname__, error)
             # Rivals that fell over each other must not meet again at the same moment.
@@ -49,11 +51,6 @@ def retried(work: Callable[P, T]) -> Callable[P, T]:
             attempt += 1
 
     return whole
-
-
-def _attempts(error: OperationalError) -> int:
-    number = error.args[0] if error.args else None
-    return ATTEMPTS.get(number, 1) if isinstance(number, int) else 1
 
 
 @contextmanager

@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 State = OutboxMessage.State
 CLAIM_SECONDS = 60
 CLAIM_AT_ONCE = 500
-MESSAGES_PER_TASK = 250  # 50 cost 68 calls of SQS per 1,000 signups, 250 cost 22 (bench/sqs_calls.py)
+MESSAGES_PER_TASK = 250  # 50 cost 68 calls of SQS per 1,000 signups, 250 cost 22 to 25 (bench/sqs_calls.py)
 LONGEST_RETRY_SECONDS = 3_600
 NOTE_AGAIN_AFTER = (0.2, 0.5, 1, 2, 4, 8)  # seconds
 

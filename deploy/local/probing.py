@@ -50,7 +50,7 @@ def node_is_up(layout: Layout, node: str) -> str | None:
     try:
         with mariadb.admin(layout, node) as cursor:
             cursor.execute("SELECT 1")
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 (as above)
         return f"{type(error).__name__}: {error}"
     return None
 

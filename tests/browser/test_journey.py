@@ -32,6 +32,19 @@ def seen(page: Any, text: str) -> None:
     sync_api.expect(page.get_by_role("heading", name=text)).to_be_visible(timeout=20_000)
 
 
+def enter(stage: Stage, page: Any, address: str) -> str:
+    """From the invitation to the payment page; returns the invitation's link."""
+    link = stage.link_mailed_to(address, "/i/")
+    page.goto(link)
+    page.get_by_label("I have read version").check()
+    page.get_by_role("button", name="Accept and continue").click()
+    page.get_by_label("Bitcoin address").fill(BTC)
+    page.get_by_label("Ethereum address").fill(ETH)
+    page.get_by_role("button", name="Save").click()
+    seen(page, "Waiting for your payment")
+    return link
+
+
 def test_the_whole_journey_without_a_reload_where_something_changes(stage: Stage, page: Any) -> None:
     address = somebody()
     sign_up(page, address)
@@ -86,13 +99,7 @@ def test_the_whole_journey_without_script(stage: Stage, visitor_with: Callable[.
     seen(page, "Your position")  # the page reloads itself
     stage.do("invite")
     seen(page, "It is your turn")
-    page.goto(stage.link_mailed_to(address, "/i/"))
-    page.get_by_label("I have read version").check()
-    page.get_by_role("button", name="Accept and continue").click()
-    page.get_by_label("Bitcoin address").fill(BTC)
-    page.get_by_label("Ethereum address").fill(ETH)
-    page.get_by_role("button", name="Save").click()
-    seen(page, "Waiting for your payment")
+    enter(stage, page, address)
     stage.do("pay", "ETH", page.locator("#ETH-address").inner_text(), 10**17)
     seen(page, "Your payment was seen")
     stage.do("mine", "ETH", 12)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Stage, Visitor, sync_api
-from tests.browser.test_journey import BTC, ETH, seen, sign_up, somebody
+from tests.browser.test_journey import BTC, ETH, enter, seen, sign_up, somebody
 
 pytestmark = pytest.mark.browser
 
@@ -33,17 +33,13 @@ def in_order(page: Any, url: str) -> None:
     assert page.evaluate("document.documentElement.lang") == "en", url
 
 
-def enter(stage: Stage, page: Any, address: str) -> str:
-    """From the invitation to the payment page; returns the invitation's link."""
-    link = stage.link_mailed_to(address, "/i/")
-    page.goto(link)
-    page.get_by_label("I have read version").check()
-    page.get_by_role("button", name="Accept and continue").click()
-    page.get_by_label("Bitcoin address").fill(BTC)
-    page.get_by_label("Ethereum address").fill(ETH)
-    page.get_by_role("button", name="Save").click()
-    seen(page, "Waiting for your payment")
-    return link
+def invited(stage: Stage, page: Any) -> str:
+    """Sign somebody up and invite them; the page stays at their place in line. Returns their email address."""
+    address = somebody()
+    sign_up(page, address)
+    stage.do("number")
+    stage.do("invite")
+    return address
 
 
 @contextmanager
@@ -98,10 +94,7 @@ def test_error_pages_are_pages(visitor_with: Callable[..., Visitor], url: str, s
 
 def test_the_deposit_address_can_be_copied(stage: Stage, visitor_with: Callable[..., Visitor]) -> None:
     page = visitor_with(permissions=["clipboard-read", "clipboard-write"]).page
-    address = somebody()
-    sign_up(page, address)
-    stage.do("number")
-    stage.do("invite")
+    address = invited(stage, page)
     enter(stage, page, address)
     page.get_by_role("button", name="Copy the bitcoin address").click()
     sync_api.expect(page.get_by_text("Copied")).to_be_visible()
@@ -110,10 +103,7 @@ def test_the_deposit_address_can_be_copied(stage: Stage, visitor_with: Callable[
 
 def test_a_filled_allowance_asks_for_no_more(stage: Stage, visitor_with: Callable[..., Visitor]) -> None:
     page = visitor_with(viewport=SMALL_PHONE).page
-    address = somebody()
-    sign_up(page, address)
-    stage.do("number")
-    stage.do("invite")
+    address = invited(stage, page)
     enter(stage, page, address)
     assert page.locator(".qr").first.is_visible()
     stage.do("pay", "BTC", page.locator("#BTC-address").inner_text(), 1_111_112)
@@ -132,11 +122,8 @@ def test_when_the_time_to_pay_is_over_the_page_says_that_and_not_that_it_is_fill
     stage: Stage, visitor_with: Callable[..., Visitor]
 ) -> None:
     page = visitor_with(viewport=SMALL_PHONE).page
-    address = somebody()
-    sign_up(page, address)
+    address = invited(stage, page)
     line = page.url
-    stage.do("number")
-    stage.do("invite")
     link = enter(stage, page, address)
     stage.do("let_lapse", address)
     stage.do("pay", "BTC", page.locator("#BTC-address").inner_text(), 400_000)
@@ -152,11 +139,8 @@ def test_when_the_time_to_pay_is_over_the_page_says_that_and_not_that_it_is_fill
 
 def test_an_invitation_that_was_not_used_in_time(stage: Stage, visitor_with: Callable[..., Visitor]) -> None:
     page = visitor_with(viewport=SMALL_PHONE).page
-    address = somebody()
-    sign_up(page, address)
+    address = invited(stage, page)
     line = page.url
-    stage.do("number")
-    stage.do("invite")
     stage.do("let_lapse", address)
     in_order(page, stage.link_mailed_to(address, "/i/"))
     seen(page, "This invitation has ended")

@@ -19,7 +19,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from config import caches as cache_settings
+from config import cache_settings
 from config.cache import remembered
 from config.redis_cache import UNAVAILABLE, LeftAlone
 from ico import throttle
