@@ -87,7 +87,8 @@ def test_connections_are_kept_come_back_and_are_closed(primary: Stack, tmp_path:
 
 
 def test_a_clock_that_does_not_look_at_them_never_works_again(primary: Stack, tmp_path: Path) -> None:
-    """Negative control."""
+    """Negative control. An entry that was in the middle of a transaction when the server went comes back all the same,
+    for Django gives up a connection that cannot even roll back; those that rested do not."""
     log = tmp_path / "log"
     had = numbered(primary)
     with clock(primary, log, "tests.real.careless_clock"):
@@ -95,7 +96,6 @@ def test_a_clock_that_does_not_look_at_them_never_works_again(primary: Stack, tm
         until(lambda: numbered(primary) == had + 1, "the clock gives a number")
         until(lambda: connected(primary) == len(settings.CELERY_BEAT_SCHEDULE), "a connection for each entry")
         restart(primary)
-        signs_up(primary, "careless-after@example.org")
-        until(lambda: log.read_text().count("failed") >= len(settings.CELERY_BEAT_SCHEDULE) - 1, "ticks fail")
+        until(lambda: "failed" in log.read_text(), "ticks fail")
         with pytest.raises(pytest.fail.Exception):
-            until(lambda: numbered(primary) == had + 2, "a number", seconds=5)
+            until(lambda: connected(primary) == len(settings.CELERY_BEAT_SCHEDULE), "a connection for each", seconds=5)

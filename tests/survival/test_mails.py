@@ -24,10 +24,15 @@ def test_messages_that_come_twice_and_in_any_order_are_one_mail(stack: Stack, tm
     queue = boto3.session.Session(
         aws_access_key_id=variables["AWS_ACCESS_KEY_ID"], aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"]
     ).client("sqs", endpoint_url=variables["STAMPEDE_SQS_ENDPOINT"], region_name="eu-central-1")
-    url = queue.get_queue_url(QueueName="stampede-mail")["QueueUrl"]
     stack.stop("worker")
     with crowd(stack, tmp_path / "run"):
         pass
+    # Who comes first makes the queue: the worker, if it got so far before it was stopped, or the first message.
+    made = until(
+        lambda: [url for url in queue.list_queues().get("QueueUrls", []) if url.endswith("/stampede-mail")],
+        "the queue is made",
+    )
+    (url,) = made
     found = until(
         lambda: queue.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=1).get("Messages"),
         "messages wait in the queue",
