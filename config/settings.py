@@ -51,6 +51,15 @@ ETH_XPUB = env.text(
     "xpub6BysqNa2QkBMyUHLFEwQC7PSim5kbrfnSBYHk4cbMSdw9Uv7PRaNaC3gUVnKZrLr8DeaoMhfzoqBqg87qmBgLN1mjP6nHu87f4vMjMnMukz",
 )
 BTC_NETWORK = env.choice("STAMPEDE_BTC_NETWORK", "mainnet", ("mainnet", "testnet", "regtest"))
+# Where the chains' nodes answer JSON-RPC; without an address the chain is a simulated one in the data folder.
+NODES = {
+    "BTC": env.url("STAMPEDE_BTC_NODE", ("http", "https"), "http://user:password@127.0.0.1:8332"),
+    "ETH": env.url("STAMPEDE_ETH_NODE", ("http", "https"), "http://127.0.0.1:8545"),
+}
+ETH_CHAIN_ID = env.integer("STAMPEDE_ETH_CHAIN_ID", 1, minimum=1)
+ETH_FINALITY = env.choice("STAMPEDE_ETH_FINALITY", "depth", ("depth", "finalized"))
+NODE_PATIENCE_SECONDS = env.seconds("STAMPEDE_NODE_PATIENCE_SECONDS", 600)
+ADDRESSES_AHEAD = env.integer("STAMPEDE_ADDRESSES_AHEAD", 1_000)
 CONFIRMATIONS = {
     "BTC": env.integer("STAMPEDE_BTC_CONFIRMATIONS", 6, minimum=1),
     "ETH": env.integer("STAMPEDE_ETH_CONFIRMATIONS", 12, minimum=1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -37,13 +37,13 @@ def record(
     *,
     chain: str,
     blocks: Sequence[tuple[Block, Sequence[Transfer]]],
-    mempool: Sequence[Transfer],
-    complete: bool,
+    appeared: Sequence[Transfer],
+    gone: Collection[str],
     now: datetime,
 ) -> None:
-    """Take in what was seen. `complete`: mempool and blocks together are all there is, so that a waiting deposit which
-    is in neither was dropped or replaced. Inside the caller's transaction."""
-    found: dict[Key, Arrival] = {_key(transfer): Arrival(transfer, None) for transfer in mempool}
+    """Take in what was seen: in blocks, newly in the mempool, and which waiting transactions the node does not know
+    any more. Inside the caller's transaction."""
+    found: dict[Key, Arrival] = {_key(transfer): Arrival(transfer, None) for transfer in appeared}
     found |= {_key(transfer): Arrival(transfer, block) for block, transfers in blocks for transfer in transfers}
     ours = _our_addresses(chain, {arrival.transfer.address for arrival in found.values()})
     found = {key: a for key, a in found.items() if a.transfer.address in ours and a.transfer.amount > 0}
@@ -52,8 +52,13 @@ def record(
     Deposit.objects.bulk_create(new)
     changed = [deposit for key, deposit in known.items() if _moved(deposit, found[key].block)]
     _save_places(changed)
-    if complete:
-        _drop_missing(chain, found)
+    _drop(chain, set(gone) - {txid for txid, _ in found})
+
+
+def gone(*, chain: str, client: ChainClient) -> set[str]:
+    """The txids of waiting deposits that the node does not know any more."""
+    waiting = set(Deposit.objects.filter(chain=chain, state=State.SEEN).values_list("txid", flat=True))
+    return waiting - client.waiting(waiting) if waiting else set()
 
 
 def participants(*, chain: str, above_height: int, blocks: Sequence[tuple[Block, Sequence[Transfer]]]) -> set[int]:
@@ -61,8 +66,8 @@ def participants(*, chain: str, above_height: int, blocks: Sequence[tuple[Block,
     it locks them all at once, for undoing and booking would lock them in two orders."""
     seen = _our_addresses(chain, {transfer.address for _, transfers in blocks for transfer in transfers})
     open_or_lost = Q(block_height__gt=above_height) | Q(settled_at=None)
-    known = Deposit.objects.filter(open_or_lost, chain=chain).values_list("address__invitation_id", flat=True)
-    return {row.invitation_id for row in seen.values()} | set(known)
+    known = Deposit.objects.filter(open_or_lost, chain=chain).select_related("address")
+    return {row.owner_id for row in seen.values()} | {deposit.address.owner_id for deposit in known}
 
 
 def unconfirm(*, chain: str, above_height: int, now: datetime) -> None:
@@ -77,14 +82,20 @@ def unconfirm(*, chain: str, above_height: int, now: datetime) -> None:
 
 
 def on_chain(*, chain: str, client: ChainClient, last: int) -> dict[Key, OnChain]:
-    ours = set(DepositAddress.objects.filter(chain=chain).values_list("address", flat=True))
-    blocks = (block for height in range(last + 1) if (block := client.block_at(height)))
+    ours = set(DepositAddress.objects.filter(chain=chain, invitation__isnull=False).values_list("wire", flat=True))
+    blocks = (block for height in range(last + 1) if (block := client.blocks([height])[0]))
     return {
         _key(transfer): OnChain(height=block.height, address=transfer.address, amount=transfer.amount)
         for block in blocks
-        for transfer in client.transfers(block)
+        for transfer in moved(client, block)
         if transfer.address in ours and transfer.amount > 0
     }
+
+
+def moved(client: ChainClient, block: Block) -> Sequence[Transfer]:
+    transfers = client.transfers([block])[0]
+    really = client.moved(block, {transfer.txid for transfer in transfers})
+    return [transfer for transfer in transfers if transfer.txid in really]
 
 
 def _key(transfer: Transfer) -> Key:
@@ -92,8 +103,8 @@ def _key(transfer: Transfer) -> Key:
 
 
 def _our_addresses(chain: str, addresses: Iterable[str]) -> dict[str, DepositAddress]:
-    rows = DepositAddress.objects.filter(chain=chain)
-    return {row.address: row for chunk in _chunks(addresses) for row in rows.filter(address__in=chunk)}
+    rows = DepositAddress.objects.filter(chain=chain, invitation__isnull=False)
+    return {row.wire: row for chunk in _chunks(addresses) for row in rows.filter(wire__in=chunk)}
 
 
 def _known(chain: str, keys: Iterable[Key]) -> dict[Key, Deposit]:
@@ -144,11 +155,9 @@ def _save_places(deposits: Iterable[Deposit]) -> None:
             Deposit.objects.filter(pk__in=chunk).update(state=state, block_height=height, block_hash=block_hash)
 
 
-def _drop_missing(chain: str, found: dict[Key, Arrival]) -> None:
-    waiting = Deposit.objects.filter(chain=chain, state=State.SEEN).values_list("pk", "txid", "position")
-    missing = [pk for pk, txid, position in waiting if (txid, position) not in found]
-    for chunk in _chunks(missing):
-        Deposit.objects.filter(pk__in=chunk).update(state=State.DROPPED)
+def _drop(chain: str, txids: Collection[str]) -> None:
+    for chunk in _chunks(txids):
+        Deposit.objects.filter(chain=chain, txid__in=chunk, state=State.SEEN).update(state=State.DROPPED)
 
 
 def _chunks(values: Iterable[T]) -> Iterator[list[T]]:

@@ -63,9 +63,7 @@ def settle(*, chain: str, tip: int, required: int, now: datetime) -> int:
     for deposit in deposits:
         deposit.settled_tip = tip
     invitations = _locked(deposits)
-    entries = [
-        entry for deposit in deposits for entry in _book(deposit, invitations[deposit.address.invitation_id], now)
-    ]
+    entries = [entry for deposit in deposits for entry in _book(deposit, invitations[deposit.address.owner_id], now)]
     LedgerEntry.objects.bulk_create(entries)
     Deposit.objects.bulk_update(deposits, SETTLED, batch_size=50)
     return len(deposits)
@@ -75,9 +73,9 @@ def compensate(deposits: Sequence[Deposit], *, now: datetime) -> None:
     """Take back credits whose block the chain gave up, by entries against them: nothing is deleted. An operator must
     look, for somebody may already have acted on the credit. If the chain takes the payment in again, it is booked
     again. Inside the caller's transaction."""
-    for deposit in sorted(deposits, key=lambda deposit: (deposit.address.invitation_id, deposit.pk)):
+    for deposit in sorted(deposits, key=lambda deposit: (deposit.address.owner_id, deposit.pk)):
         cents = deposit.credited_cents
-        credited = Invitation.objects.filter(pk=deposit.address.invitation_id, credited_cents__gte=cents)
+        credited = Invitation.objects.filter(pk=deposit.address.owner_id, credited_cents__gte=cents)
         if credited.update(credited_cents=F("credited_cents") - cents) != 1:
             raise BooksBroken(f"deposit {deposit.pk}")
         _entry(deposit, -cents, now).save(force_insert=True)
@@ -92,7 +90,7 @@ def compensate(deposits: Sequence[Deposit], *, now: datetime) -> None:
             deposit.txid,
             deposit.position,
             cents,
-            deposit.address.invitation_id,
+            deposit.address.owner_id,
         )
 
 
@@ -104,7 +102,7 @@ def in_time(deposit: Deposit, invitation: Invitation) -> bool:
 
 def _locked(deposits: Sequence[Deposit]) -> dict[int, Invitation]:
     """The deposits' invitations, locked, with their sale and rates read beside them."""
-    rows = locks.invitations({deposit.address.invitation_id for deposit in deposits})
+    rows = locks.invitations({deposit.address.owner_id for deposit in deposits})
     prefetch_related_objects(rows, "sale", "btc_rate", "eth_rate")
     return {row.pk: row for row in rows}
 
@@ -136,4 +134,4 @@ def _credit(invitation: Invitation, cents: int) -> None:
 
 
 def _entry(deposit: Deposit, cents: int, now: datetime) -> LedgerEntry:
-    return LedgerEntry(deposit=deposit, invitation_id=deposit.address.invitation_id, cents=cents, booked_at=now)
+    return LedgerEntry(deposit=deposit, invitation_id=deposit.address.owner_id, cents=cents, booked_at=now)

@@ -20,7 +20,7 @@ from config import transactions
 from ico import arrivals, books, locks
 from ico.chains import follow as following
 from ico.chains import load
-from ico.chains.base import Block, ChainClient, Transfer, WrongChain
+from ico.chains.base import Block, ChainClient, GaugedClient, Transfer, WrongChain
 from ico.chains.follow import Advance, Diverged, Point, Rewind
 from ico.models import ChainCursor, ChainReading, DepositAddress, FollowedBlock
 from ico.nodes import client_for as client_for
@@ -56,7 +56,8 @@ class View:
     ancestor: Point
     rewound: int
     blocks: Sequence[tuple[Block, Sequence[Transfer]]]
-    mempool: Sequence[Transfer]
+    appeared: Sequence[Transfer]
+    gone: set[str]  # txids that waited and are not known to the node any more
 
     @property
     def end(self) -> Point:
@@ -83,12 +84,13 @@ def _take_in(cursor: ChainCursor, view: View, now: datetime) -> Followed:
     _remember(chain, view)
     # During a reorg a transaction may be in neither place, so nothing counts as dropped in a step that rewinds.
     complete = not view.rewound and view.end.hash == view.tip.hash
-    arrivals.record(chain=chain, blocks=view.blocks, mempool=view.mempool, complete=complete, now=now)
+    gone = view.gone if complete else set()
+    arrivals.record(chain=chain, blocks=view.blocks, appeared=view.appeared, gone=gone, now=now)
     booked = books.settle(chain=chain, tip=view.end.height, required=settings.CONFIRMATIONS[chain], now=now)
     return Followed(chain, view.end.height, view.tip.height, len(view.blocks), view.rewound, booked)
 
 
-def read_load(*, client: ChainClient, now: datetime) -> None:
+def read_load(*, client: GaugedClient, now: datetime) -> None:
     """Record the chain's load for the release. Its age is that of the newest block in it, so a node that stands still
     grows stale even while it answers."""
     reading = load.read(client)
@@ -105,7 +107,7 @@ def agreed_height(chain: str) -> int:
     client = client_for(chain)
     followed = FollowedBlock.objects.filter(chain=chain).order_by("-height").values_list("height", "block_hash")
     for height, block_hash in followed.iterator():
-        block = client.block_at(height)
+        block = client.blocks([height])[0]
         if block is not None and block.hash == block_hash:
             return height
     return -1
@@ -122,15 +124,20 @@ def _cursor(chain: str, client: ChainClient, now: datetime) -> ChainCursor:
     if cursor.block_hash:
         return cursor
     tip = client.tip()
-    first = DepositAddress.objects.filter(chain=chain).order_by("issued_at").values_list("issued_at", flat=True).first()
+    first = (
+        DepositAddress.objects.filter(chain=chain, issued_at__isnull=False)
+        .order_by("issued_at")
+        .values_list("issued_at", flat=True)
+        .first()
+    )
     moment = int(((first or now) - CLOCK_ERROR).timestamp())
 
     def time_at(height: int) -> int | None:
-        block = client.block_at(height)
+        block = client.blocks([height])[0]
         return None if block is None else block.time
 
     height = following.first_height_after(moment, tip_height=tip.height, time_at=time_at)
-    genesis, start = client.block_at(0), client.block_at(max(0, height - 1))
+    genesis, start = client.blocks([0, max(0, height - 1)])
     if genesis is None or start is None:
         raise WrongChain(f"the {chain} node has no block to begin with")
     _begin(chain, tip, genesis, start)
@@ -149,12 +156,13 @@ def _begin(chain: str, tip: Block, genesis: Block, start: Block) -> None:
 
 def _look(cursor: ChainCursor, client: ChainClient) -> View:
     # The mempool is asked before the tip: what is in neither then was really dropped, and not just mined in between.
-    mempool = client.mempool()
+    appeared = client.appeared()
+    gone = arrivals.gone(chain=cursor.chain, client=client)
     tip = client.tip()
     stored = _stored(cursor, client)
 
     def hash_at(height: int) -> str | None:
-        block = tip if height == tip.height else client.block_at(height)
+        block = tip if height == tip.height else client.blocks([height])[0]
         return None if block is None else block.hash
 
     decision = following.decide(stored, tip_height=tip.height, hash_at=hash_at, most=MOST_BLOCKS)
@@ -169,9 +177,9 @@ def _look(cursor: ChainCursor, client: ChainClient) -> View:
             pass
         case _:
             ancestor, first, last = stored[-1], 1, 0
-    fetched = [block for height in range(first, last + 1) if (block := client.block_at(height))]
-    blocks = [(block, client.transfers(block)) for block in following.joined(fetched, after=ancestor)]
-    return View(tip, ancestor, cursor.height - ancestor.height, blocks, mempool)
+    fetched = [block for height in range(first, last + 1) if (block := client.blocks([height])[0])]
+    blocks = [(block, arrivals.moved(client, block)) for block in following.joined(fetched, after=ancestor)]
+    return View(tip, ancestor, cursor.height - ancestor.height, blocks, appeared, gone)
 
 
 def _stored(cursor: ChainCursor, client: ChainClient) -> list[Point]:
@@ -180,7 +188,7 @@ def _stored(cursor: ChainCursor, client: ChainClient) -> list[Point]:
     recent = Q(height__gt=cursor.height - KEPT_BLOCKS, height__lte=cursor.height)
     rows = FollowedBlock.objects.filter(recent | Q(height=0), chain=cursor.chain).order_by("height")
     points = [Point(height, block_hash) for height, block_hash in rows.values_list("height", "block_hash")]
-    genesis = client.block_at(0)
+    genesis = client.blocks([0])[0]
     if genesis is None or points[0] != Point(0, genesis.hash):
         raise WrongChain(f"the {cursor.chain} node's genesis block is not the one that the books began with")
     return points if cursor.height < KEPT_BLOCKS else points[1:]

@@ -64,12 +64,12 @@ def plan_for(invitation_id: int, *, seed: int, mix: Mapping[str, int]) -> Plan:
 def pay_due(*, chains: Mapping[str, SimulatedChain], seed: int, mix: Mapping[str, int], now: datetime) -> list[Payment]:
     """Pay for everybody whose turn it is and who has not paid: at once, or if late when the time to pay is over."""
     addresses = list(
-        DepositAddress.objects.select_related(
-            "invitation__sale", "invitation__btc_rate", "invitation__eth_rate"
-        ).order_by("invitation_id")
+        DepositAddress.objects.filter(invitation__isnull=False)
+        .select_related("invitation__sale", "invitation__btc_rate", "invitation__eth_rate")
+        .order_by("invitation_id")
     )
     paid = {
-        row.invitation_id
+        row.owner_id
         for name, chain in chains.items()
         for done in [chain.paid([row.address for row in addresses if row.chain == name])]
         for row in addresses
@@ -77,11 +77,11 @@ def pay_due(*, chains: Mapping[str, SimulatedChain], seed: int, mix: Mapping[str
     }
     payments = []
     for row in addresses:
-        plan = plan_for(row.invitation_id, seed=seed, mix=mix)
-        if row.chain == plan.chain and row.invitation_id not in paid and _is_due(plan, row.invitation, now):
-            amount = _amount(plan, row.invitation)
+        plan = plan_for(row.owner_id, seed=seed, mix=mix)
+        if row.chain == plan.chain and row.owner_id not in paid and _is_due(plan, row.owner, now):
+            amount = _amount(plan, row.owner)
             txid = chains[plan.chain].send(row.address, amount)
-            payments.append(Payment(row.invitation_id, plan, amount, txid))
+            payments.append(Payment(row.owner_id, plan, amount, txid))
     return payments
 
 

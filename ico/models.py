@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Lower
 from django.utils import timezone
 
-from ico.amounts import AmountField
+from ico.amounts import DIGITS, AmountField
 
 
 class Chain(models.TextChoices):
@@ -41,6 +42,10 @@ class Sale(models.Model):
     )
     chain_load_high = models.FloatField(default=0.90, help_text="Hold releases when the chain's load rises above.")
     chain_load_low = models.FloatField(default=0.70, help_text="Go on when it has fallen below.")
+    gas_price_high_gwei = models.FloatField(
+        null=True, blank=True, help_text="Hold releases when base fee and median tip together rise above; empty: never."
+    )
+    gas_price_low_gwei = models.FloatField(null=True, blank=True, help_text="Go on when they have fallen below.")
     chain_load_max_age_seconds = models.PositiveIntegerField(default=120, help_text="Older readings hold.")
 
     last_number = models.PositiveBigIntegerField(default=0, editable=False)
@@ -61,6 +66,11 @@ class Sale(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(chain_load_low__lte=F("chain_load_high")), name="sale_load_marks_in_order"
+            ),
+            models.CheckConstraint(
+                condition=Q(gas_price_high_gwei=None, gas_price_low_gwei=None)
+                | Q(gas_price_low_gwei__gt=0, gas_price_low_gwei__lte=F("gas_price_high_gwei")),
+                name="sale_price_marks_in_order",
             ),
         ]
 
@@ -274,8 +284,8 @@ class Lease(models.Model):
 
 
 class ChainCursor(models.Model):
-    """How far a chain has been followed, and the next unused deposit address on it. Written by `deposits`
-    (height, hash) and `addresses` (next_index)."""
+    """How far a chain has been followed, and the next index of its account key that no address was derived at. Written
+    by `deposits`, but for next_index (`addresses`)."""
 
     chain = models.CharField(primary_key=True, max_length=3, choices=Chain.choices)
     height = models.BigIntegerField(default=-1)
@@ -283,6 +293,12 @@ class ChainCursor(models.Model):
     tip_height = models.BigIntegerField(default=-1)
     followed_at = models.DateTimeField(null=True)
     next_index = models.PositiveIntegerField(default=0)
+    # `db_default`: the release before this one goes on writing rows while this one is put in place.
+    start_height = models.BigIntegerField(null=True, help_text="Where following began: no payment to us lies below.")
+    network = models.CharField(max_length=32, blank=True, default="", db_default="", help_text="As the node calls it.")
+    trouble = models.CharField(max_length=300, blank=True, default="", db_default="", help_text="Of the last step.")
+    trouble_since = models.DateTimeField(null=True)
+    behind_since = models.DateTimeField(null=True, help_text="Since when the node's tip is below what was followed.")
 
     class Meta:
         verbose_name = "followed chain"
@@ -313,6 +329,9 @@ class ChainReading(models.Model):
     chain = models.CharField(primary_key=True, max_length=3, choices=Chain.choices)
     load = models.FloatField(help_text="Mean gas-used ratio of the last 20 blocks, 0 to 1.")
     base_fee = AmountField(help_text="Of the next block, in wei.")
+    tip = AmountField(
+        default=0, db_default="0" * DIGITS, help_text="Median of what senders add to the base fee, in wei."
+    )
     observed_at = models.DateTimeField()
 
     def __str__(self) -> str:
@@ -320,24 +339,51 @@ class ChainReading(models.Model):
 
 
 class DepositAddress(models.Model):
-    """An address that was handed out, once, to one invitation. Written by `addresses`."""
+    """An address derived from the account's public key, ahead of its use; handed out once, to one invitation, and
+    watched for good. Written by `addresses`."""
 
     chain = models.CharField(max_length=3, choices=Chain.choices)
     index = models.PositiveIntegerField()
     address = models.CharField(max_length=90)
-    invitation = models.ForeignKey(Invitation, on_delete=models.PROTECT, related_name="addresses")
-    issued_at = models.DateTimeField()
+    wire = models.GeneratedField(
+        expression=Lower("address"),
+        output_field=models.CharField(max_length=90),
+        db_persist=True,
+        help_text="As blocks write it.",
+    )
+    invitation = models.ForeignKey(Invitation, on_delete=models.PROTECT, null=True, related_name="addresses")
+    issued_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "deposit addresses"
         constraints = [
             models.UniqueConstraint(fields=["chain", "index"], name="deposit_address_index_used_once"),
             models.UniqueConstraint(fields=["chain", "address"], name="deposit_address_unique"),
+            models.UniqueConstraint(fields=["chain", "wire"], name="deposit_address_on_the_wire_unique"),
             models.UniqueConstraint(fields=["chain", "invitation"], name="deposit_address_one_per_invitation"),
+            models.CheckConstraint(
+                condition=Q(invitation=None, issued_at=None) | Q(invitation__isnull=False, issued_at__isnull=False),
+                name="deposit_address_issued_whole",
+            ),
         ]
+        indexes = [models.Index(fields=["chain", "invitation", "index"], name="deposit_address_ahead")]
 
     def __str__(self) -> str:
         return f"{self.chain} {self.address}"
+
+    @property
+    def owner(self) -> Invitation:
+        """Whom it was handed out to. Raises `ValueError` for one that waits to be."""
+        if self.invitation is None:
+            raise ValueError(f"{self} was not handed out")
+        return self.invitation
+
+    @property
+    def owner_id(self) -> int:
+        """As `owner`, without a query."""
+        if self.invitation_id is None:
+            raise ValueError(f"{self} was not handed out")
+        return self.invitation_id
 
 
 class Deposit(models.Model):
@@ -371,6 +417,7 @@ class Deposit(models.Model):
     first_seen_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True)
     settled_tip = models.BigIntegerField(null=True, help_text="How high the chain was followed when it was settled.")
+    settled_final = models.BigIntegerField(null=True, help_text="Up to which height blocks counted as final then.")
 
     class Meta:
         constraints = [

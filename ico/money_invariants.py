@@ -79,7 +79,7 @@ def deposits_explained(evidence: Evidence) -> Finding:
         if deposit.review == Deposit.Review.REORG:
             continue  # compensated, and not on the chain: nothing arrived
         checked += 1
-        invitation = deposit.address.invitation
+        invitation = deposit.address.owner
         rate = invitation.btc_rate if deposit.chain == Chain.BTC else invitation.eth_rate
         credited = deposit.credited_cents
         whole = credited == caps.worth_cents(deposit.amount, rate, deposit.chain) and not deposit.owed_back
@@ -122,7 +122,7 @@ def _held_against(chain: str, height: int, real: dict[tuple[str, int], OnChain])
         if found is None:
             if deposit.state == Deposit.State.CREDITED:
                 breaches.append(f"{deposit}: credited, and not on the chain")
-        elif (found.address, found.amount) != (deposit.address.address, deposit.amount):
+        elif (found.address, found.amount) != (deposit.address.wire, deposit.amount):
             breaches.append(f"{deposit}: not the amount or the address that the chain has")
         elif deposit.state == Deposit.State.CREDITED and _depth_when_settled(deposit) < settings.CONFIRMATIONS[chain]:
             breaches.append(f"{deposit}: credited before it was deep enough")

@@ -5,12 +5,17 @@ from pathlib import Path
 
 from django.conf import settings
 
-from ico.chains.base import ChainClient
+from ico.chains.base import ChainClient, GaugedClient
 from ico.chains.simulated import SimulatedChain
 
 
 def client_for(chain: str) -> ChainClient:
     return simulated(chain)
+
+
+def gauged() -> GaugedClient:
+    """The node whose chain's load governs the releases."""
+    return simulated("ETH")
 
 
 def simulated(chain: str) -> SimulatedChain:

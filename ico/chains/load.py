@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ico.chains.base import ChainClient
+from ico.chains.base import GaugedClient
 
 GAUGE_BLOCKS = 20
 ELASTICITY = 2
@@ -27,7 +27,7 @@ def next_base_fee(base_fee: int, *, gas_used: int, gas_limit: int) -> int:
     return base_fee + max(change, 1) if gas_used > target else base_fee - change
 
 
-def read(client: ChainClient) -> Load:
+def read(client: GaugedClient) -> Load:
     history = client.fee_history(GAUGE_BLOCKS)
     ratios = history.gas_used_ratios
     return Load(ratio=sum(ratios) / len(ratios), base_fee=history.base_fees[-1], newest_at=history.newest_at)

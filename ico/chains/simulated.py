@@ -81,9 +81,10 @@ class SimulatedChain(SimulatedNode):
         with self._reading() as db:
             rows = db.execute(
                 "SELECT DISTINCT address FROM outputs WHERE address IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(addresses)),),
+                (json.dumps([self.wire(address) for address in addresses]),),
             )
-            return {row[0] for row in rows}
+            found = {row[0] for row in rows}
+        return {address for address in addresses if self.wire(address) in found}
 
     # --- what the network does ----------------------------------------------------------------------------------------
 
@@ -164,7 +165,7 @@ class SimulatedChain(SimulatedNode):
     ) -> str:
         txid = self._written(_digest(secrets.token_hex(16), *outputs))
         db.execute("INSERT INTO transactions VALUES (?, ?, ?)", (txid, None if fee is None else str(fee), fails))
-        rows = [(txid, position, address, str(amount)) for position, (address, amount) in enumerate(outputs)]
+        rows = [(txid, position, self.wire(address), str(amount)) for position, (address, amount) in enumerate(outputs)]
         db.executemany("INSERT INTO outputs VALUES (?, ?, ?, ?)", rows)
         db.execute("INSERT INTO mempool (txid) VALUES (?)", (txid,))
         return txid

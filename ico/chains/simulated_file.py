@@ -24,6 +24,7 @@ CREATE INDEX IF NOT EXISTS outputs_address ON outputs (address);
 CREATE TABLE IF NOT EXISTS mined (
     hash TEXT NOT NULL, place INTEGER NOT NULL, txid TEXT NOT NULL, PRIMARY KEY (hash, place)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS mined_txid ON mined (txid);
 CREATE TABLE IF NOT EXISTS mempool (arrived INTEGER PRIMARY KEY AUTOINCREMENT, txid TEXT NOT NULL UNIQUE);
 CREATE VIEW IF NOT EXISTS headers AS SELECT height, hash, parent, time, base_fee, gas_used, gas_limit FROM blocks;
 CREATE VIEW IF NOT EXISTS main_headers AS

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ico.chains.base import Block, ChainUnavailable, FeeReading, Transfer
+from ico.chains.base import Balances, Block, ChainUnavailable, FeeReading, Transfer
 from ico.chains.load import next_base_fee
 from ico.chains.simulated_file import ChainFile
 
+MOST_APPEARED = 5_000
+USUAL_TIP = 1_000_000_000  # nobody bids against anybody here
+MINED = (
+    "SELECT outputs.* FROM mined JOIN outputs ON outputs.txid = mined.txid WHERE mined.hash = ?"
+    " ORDER BY mined.place, outputs.position"
+)
+WAITING = (
+    "SELECT outputs.* FROM (SELECT * FROM mempool WHERE arrived > ? ORDER BY arrived LIMIT ?) AS mempool"
+    " JOIN outputs ON outputs.txid = mempool.txid ORDER BY mempool.arrived, outputs.position"
+)
+KNOWN = (
+    "SELECT value FROM json_each(?) WHERE value IN (SELECT txid FROM mempool)"
+    " OR value IN (SELECT txid FROM mined JOIN main USING (hash))"
+)
+ARRIVED = "SELECT amount FROM arrivals JOIN mined USING (txid) JOIN main USING (hash) WHERE address = ?"
 BlockRow = tuple[int, str, str, int, str, int, int]
 
 
@@ -19,6 +35,7 @@ class SimulatedNode:
 
     def __init__(self, path: Path, *, chain: str) -> None:
         self.chain = chain
+        self._told = 0  # how far `appeared` has told the mempool
         self._file = ChainFile(path)
 
     def close(self) -> None:
@@ -36,22 +53,62 @@ class SimulatedNode:
         with self._reading() as db:
             return _block(db.execute("SELECT * FROM headers WHERE hash = ?", (block_hash,)).fetchone())
 
-    def transfers(self, block: Block) -> Sequence[Transfer]:
+    def wire(self, address: str) -> str:
+        """As it stands in blocks."""
+        return address.lower() if self.chain == "ETH" else address
+
+    def network(self) -> str:
+        return "simulated"
+
+    def blocks(self, heights: Sequence[int]) -> list[Block | None]:
+        return [self.block_at(height) for height in heights]
+
+    def transfers(self, blocks: Sequence[Block]) -> list[Sequence[Transfer]]:
+        with self._reading() as db:
+            return [_transfers(db.execute(MINED, (block.hash,))) for block in blocks]
+
+    def moved(self, block: Block, txids: Collection[str]) -> set[str]:
         with self._reading() as db:
             rows = db.execute(
-                "SELECT arrivals.* FROM mined JOIN arrivals ON arrivals.txid = mined.txid"
-                " WHERE mined.hash = ? ORDER BY mined.place, arrivals.position",
-                (block.hash,),
+                "SELECT txid FROM transactions WHERE NOT fails AND txid IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(txids)),),
             )
-            return [_transfer(row) for row in rows]
+            return {row[0] for row in rows}
 
     def mempool(self) -> Sequence[Transfer]:
+        """All that waits."""
         with self._reading() as db:
-            rows = db.execute(
-                "SELECT arrivals.* FROM mempool JOIN arrivals ON arrivals.txid = mempool.txid"
-                " ORDER BY mempool.arrived, arrivals.position"
-            )
-            return [_transfer(row) for row in rows]
+            return _transfers(db.execute(WAITING, (0, MOST_APPEARED)))
+
+    def appeared(self) -> Sequence[Transfer]:
+        with self._reading() as db:
+            told = db.execute(
+                "SELECT max(arrived) FROM (SELECT arrived FROM mempool WHERE arrived > ? ORDER BY arrived LIMIT ?)",
+                (self._told, MOST_APPEARED),
+            ).fetchone()[0]
+            found = _transfers(db.execute(WAITING, (self._told, MOST_APPEARED)))
+            self._told = told or self._told
+            return found
+
+    def waiting(self, txids: Collection[str]) -> set[str]:
+        with self._reading() as db:
+            rows = db.execute(KNOWN, (json.dumps(list(txids)),))
+            return {row[0] for row in rows}
+
+    def final_height(self) -> int | None:
+        return None
+
+    def balances(self, addresses: Sequence[str]) -> Balances:
+        with self._reading() as db:
+            db.execute("BEGIN")
+            try:
+                tip = tip_of(db)
+                amounts = [
+                    sum(int(row[0]) for row in db.execute(ARRIVED, (self.wire(address),))) for address in addresses
+                ]
+            finally:
+                db.execute("COMMIT")
+        return Balances(tip, tuple(amounts))
 
     def fee_history(self, blocks: int) -> FeeReading:
         with self._reading() as db:
@@ -62,6 +119,7 @@ class SimulatedNode:
         return FeeReading(
             gas_used_ratios=tuple(block.gas_used / block.gas_limit for block in recent),
             base_fees=(*(block.base_fee for block in recent), following),
+            tips=(USUAL_TIP,) * len(recent),
             newest_at=newest.time,
         )
 
@@ -89,6 +147,5 @@ def _header(row: BlockRow) -> Block:
     return Block(height, block_hash, parent, moment, int(base_fee), gas_used, gas_limit)
 
 
-def _transfer(row: tuple[str, int, str, str]) -> Transfer:
-    txid, position, address, amount = row
-    return Transfer(txid=txid, position=position, address=address, amount=int(amount))
+def _transfers(rows: Iterable[tuple[str, int, str, str]]) -> Sequence[Transfer]:
+    return [Transfer(txid, position, address, int(amount)) for txid, position, address, amount in rows]

@@ -78,7 +78,7 @@ class Walk:
 
     def transfers_at(self, height: int):
         block = self.chain.block_at(height)
-        return [] if block is None else self.chain.transfers(block)
+        return [] if block is None else self.chain.transfers([block])[0]
 
     def real(self, up_to: int) -> dict[tuple[str, int], tuple[Invitation, int]]:
         return {

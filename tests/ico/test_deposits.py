@@ -283,7 +283,7 @@ def test_without_compensation_money_would_be_credited_that_is_not_there(chain, p
     chain.reorg(DEPTH, dropped=[txid])
     step()
     assert credited(person) == 30_000
-    assert not [t for h in range(chain.tip().height + 1) for t in chain.transfers(chain.block_at(h))]
+    assert not [t for h in range(chain.tip().height + 1) for t in chain.transfers([chain.block_at(h)])[0]]
 
 
 def test_a_settled_excess_follows_a_reorg_too(chain, person, step) -> None:
@@ -308,11 +308,11 @@ def test_a_tip_that_goes_down_is_followed_down(chain, person, step) -> None:
 
 def test_the_same_block_delivered_twice_changes_nothing(chain, person, step, now) -> None:
     chain.send(address_of(person, "ETH"), ETHER // 10)
-    blocks = [(block, chain.transfers(block)) for block in chain.mine(DEPTH)]
+    blocks = [(block, chain.transfers([block])[0]) for block in chain.mine(DEPTH)]
     step()
     before = list(Deposit.objects.values())
     for _ in range(2):
-        arrivals.record(chain="ETH", blocks=blocks, mempool=[], complete=True, now=now)
+        arrivals.record(chain="ETH", blocks=blocks, appeared=[], gone=[], now=now)
         books.settle(chain="ETH", tip=chain.tip().height, required=1, now=now)
     assert list(Deposit.objects.values()) == before
     assert LedgerEntry.objects.count() == 1
@@ -322,11 +322,11 @@ def test_the_same_block_delivered_twice_changes_nothing(chain, person, step, now
 def test_without_the_look_at_known_deposits_the_database_still_refuses(chain, person, step, now, monkeypatch) -> None:
     """The negative control: a second delivery that is taken for new meets the unique identity."""
     chain.send(address_of(person, "ETH"), ETHER // 10)
-    blocks = [(block, chain.transfers(block)) for block in chain.mine(DEPTH)]
+    blocks = [(block, chain.transfers([block])[0]) for block in chain.mine(DEPTH)]
     step()
     monkeypatch.setattr(arrivals, "_known", lambda chain, keys: {})
     with pytest.raises(IntegrityError):
-        arrivals.record(chain="ETH", blocks=blocks, mempool=[], complete=True, now=now)
+        arrivals.record(chain="ETH", blocks=blocks, appeared=[], gone=[], now=now)
 
 
 def test_without_the_condition_of_the_credit_the_constraint_still_holds(person) -> None:

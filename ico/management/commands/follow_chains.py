@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 from django.utils import timezone
 
-from ico import deposits, stopping
+from ico import deposits, nodes, stopping
 from ico.chains.base import ChainError
 from ico.models import Chain
 
@@ -51,7 +51,7 @@ def step(chain: str) -> None:
     if followed.booked:
         logger.info("%s at block %d: %d deposits were booked", chain, followed.height, followed.booked)
     if chain == Chain.ETH:
-        deposits.read_load(client=client, now=timezone.now())
+        deposits.read_load(client=nodes.gauged(), now=timezone.now())
 
 
 def _told(chain: str, before: str) -> str:

@@ -86,7 +86,7 @@ class Command(BaseCommand):
     def _tell(self, chain: SimulatedChain, block: Block) -> None:
         full = block.gas_used / block.gas_limit
         self.stdout.write(
-            f"{chain.chain} block {block.height} {block.hash[:14]}… {len(chain.transfers(block))} transfers,"
+            f"{chain.chain} block {block.height} {block.hash[:14]}… {len(chain.transfers([block])[0])} transfers,"
             f" {full:.0%} full, base fee {block.base_fee / 1e9:.2f} gwei"
         )
         self.stdout.flush()
