@@ -65,13 +65,14 @@ fi
 endef
 
 # Chromium and wrk come from Debian; without root the tests that need them say that they were skipped. The servers of the
-# stack are no matter of taste: without them, half of the tests cannot run.
+# stack are no matter of taste: without them, half of the tests cannot run. A Bitcoin node is had where Debian sid has it.
 test-packages: .venv/dev
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium fonts-dejavu-core"; \
 	command -v wrk >/dev/null || missing="$$missing wrk"; \
 	$(install_missing)
 	@$(PY) manage.py stack install
+	@$(PY) -m deploy.local.knots || true
 
 # What the database's driver is compiled with.
 compiler:
