@@ -41,8 +41,8 @@ def record(
     gone: Collection[str],
     now: datetime,
 ) -> None:
-    """Take in what was seen: in blocks, newly in the mempool, and which waiting transactions the node does not know
-    any more. Inside the caller's transaction."""
+    """Take in what was seen: what really moved in blocks, newly in the mempool, and which waiting transactions will
+    never pay (the node does not know them any more, or they failed in a block). Inside the caller's transaction."""
     found: dict[Key, Arrival] = {_key(transfer): Arrival(transfer, None) for transfer in appeared}
     found |= {_key(transfer): Arrival(transfer, block) for block, transfers in blocks for transfer in transfers}
     ours = _our_addresses(chain, {arrival.transfer.address for arrival in found.values()})
@@ -52,7 +52,7 @@ def record(
     Deposit.objects.bulk_create(new)
     changed = [deposit for key, deposit in known.items() if _moved(deposit, found[key].block)]
     _save_places(changed)
-    _drop(chain, set(gone) - {txid for txid, _ in found})
+    _drop(chain, set(gone) - {txid for (txid, _), arrival in found.items() if arrival.block is not None})
 
 
 def gone(*, chain: str, client: ChainClient) -> set[str]:
@@ -87,15 +87,17 @@ def on_chain(*, chain: str, client: ChainClient, last: int) -> dict[Key, OnChain
     return {
         _key(transfer): OnChain(height=block.height, address=transfer.address, amount=transfer.amount)
         for block in blocks
-        for transfer in moved(client, block)
+        for transfer in moved(client, block)[0]
         if transfer.address in ours and transfer.amount > 0
     }
 
 
-def moved(client: ChainClient, block: Block) -> Sequence[Transfer]:
+def moved(client: ChainClient, block: Block) -> tuple[Sequence[Transfer], set[str]]:
+    """What a block's transactions moved, and those of them that failed."""
     transfers = client.transfers([block])[0]
     really = client.moved(block, {transfer.txid for transfer in transfers})
-    return [transfer for transfer in transfers if transfer.txid in really]
+    failed = {transfer.txid for transfer in transfers} - really
+    return [transfer for transfer in transfers if transfer.txid in really], failed
 
 
 def _key(transfer: Transfer) -> Key:

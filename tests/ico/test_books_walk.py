@@ -21,7 +21,7 @@ class Walk:
     def __init__(self, *, seed: int, chain: SimulatedChain, people: list[Invitation], depth: int, reorgs: int, now):
         self.random, self.chain, self.people, self.now = Random(seed), chain, people, now
         self.depth, self.reorgs = depth, reorgs
-        self.addresses = {address_of(person, "ETH"): person for person in people}
+        self.addresses = {chain.wire(address_of(person, "ETH")): person for person in people}
         self.deepest = self.highest = 0
         self.fee = 10**12
         self.follow()
@@ -80,11 +80,17 @@ class Walk:
         block = self.chain.block_at(height)
         return [] if block is None else self.chain.transfers([block])[0]
 
+    def moved_at(self, height: int):
+        block = self.chain.block_at(height)
+        transfers = self.transfers_at(height)
+        really = self.chain.moved(block, {t.txid for t in transfers}) if transfers else set()
+        return [t for t in transfers if t.txid in really]
+
     def real(self, up_to: int) -> dict[tuple[str, int], tuple[Invitation, int]]:
         return {
             (t.txid, t.position): (self.addresses[t.address], t.amount)
             for height in range(up_to + 1)
-            for t in self.transfers_at(height)
+            for t in self.moved_at(height)
             if t.address in self.addresses
         }
 
