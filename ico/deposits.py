@@ -58,6 +58,7 @@ class View:
     blocks: Sequence[tuple[Block, Sequence[Transfer]]]
     appeared: Sequence[Transfer]
     gone: set[str]  # txids that waited and are not known to the node any more
+    failed: set[str]  # txids in the blocks that moved nothing
 
     @property
     def end(self) -> Point:
@@ -85,19 +86,24 @@ def _take_in(cursor: ChainCursor, view: View, now: datetime) -> Followed:
     # During a reorg a transaction may be in neither place, so nothing counts as dropped in a step that rewinds.
     complete = not view.rewound and view.end.hash == view.tip.hash
     gone = view.gone if complete else set()
-    arrivals.record(chain=chain, blocks=view.blocks, appeared=view.appeared, gone=gone, now=now)
+    arrivals.record(chain=chain, blocks=view.blocks, appeared=view.appeared, gone=gone | view.failed, now=now)
     booked = books.settle(chain=chain, tip=view.end.height, required=settings.CONFIRMATIONS[chain], now=now)
     return Followed(chain, view.end.height, view.tip.height, len(view.blocks), view.rewound, booked)
 
 
 def read_load(*, client: GaugedClient, now: datetime) -> None:
     """Record the chain's load for the release. Its age is that of the newest block in it, so a node that stands still
-    grows stale even while it answers."""
-    reading = load.read(client)
+    grows stale even while it answers. Raises what `load.read` raises; then the reading before it stays."""
+    reading = load.read(client, now=now.timestamp())
     newest = datetime.fromtimestamp(reading.newest_at, UTC)
     ChainReading.objects.update_or_create(
         chain=client.chain,
-        defaults={"load": reading.ratio, "base_fee": reading.base_fee, "observed_at": min(now, newest)},
+        defaults={
+            "load": reading.ratio,
+            "base_fee": reading.base_fee,
+            "tip": reading.tip,
+            "observed_at": min(now, newest),
+        },
     )
 
 
@@ -178,8 +184,11 @@ def _look(cursor: ChainCursor, client: ChainClient) -> View:
         case _:
             ancestor, first, last = stored[-1], 1, 0
     fetched = [block for height in range(first, last + 1) if (block := client.blocks([height])[0])]
-    blocks = [(block, arrivals.moved(client, block)) for block in following.joined(fetched, after=ancestor)]
-    return View(tip, ancestor, cursor.height - ancestor.height, blocks, appeared, gone)
+    linked = following.joined(fetched, after=ancestor)
+    told = [(block, *arrivals.moved(client, block)) for block in linked]
+    blocks = [(block, transfers) for block, transfers, _ in told]
+    failed = {txid for _, _, some in told for txid in some}
+    return View(tip, ancestor, cursor.height - ancestor.height, blocks, appeared, gone, failed)
 
 
 def _stored(cursor: ChainCursor, client: ChainClient) -> list[Point]:

@@ -7,7 +7,7 @@ from django.db import IntegrityError
 from django.db.models import F, Sum
 
 from ico import arrivals, books, caps, deposits
-from ico.chains.base import ChainUnavailable, WrongChain
+from ico.chains.base import BadAnswer, ChainUnavailable, WrongChain
 from ico.chains.simulated import SimulatedChain
 from ico.models import (
     ChainCursor,
@@ -118,6 +118,16 @@ def test_failed_and_worthless_transactions_are_no_deposits(chain, person, step) 
     chain.mine(DEPTH)
     step()
     assert not Deposit.objects.exists()
+
+
+def test_a_transaction_that_fails_in_its_block_ends_as_dropped(chain, person, step) -> None:
+    chain.send(address_of(person, "ETH"), ETHER, fails=True)
+    step()
+    assert told(only()) == ("seen", "", 0, 0)
+    chain.mine(DEPTH)
+    step()
+    assert told(only()) == ("dropped", "", 0, 0)
+    assert credited(person) == 0
 
 
 def test_overpayment_fills_the_allowance_and_owes_the_rest_back(chain, person, step) -> None:
@@ -410,7 +420,7 @@ def test_a_node_that_does_not_answer_changes_nothing(chain, person, step, now, m
         raise ChainUnavailable("gone")
 
     before = ChainCursor.objects.get(chain="ETH")
-    monkeypatch.setattr(chain, "mempool", gone)
+    monkeypatch.setattr(chain, "tip", gone)
     with pytest.raises(ChainUnavailable):
         deposits.follow(chain="ETH", client=chain, now=now)
     after = ChainCursor.objects.get(chain="ETH")
@@ -443,7 +453,7 @@ def test_the_audit_reads_the_same_from_the_chain(chain, person, step, monkeypatc
     step()
     monkeypatch.setattr(deposits, "client_for", lambda name: chain)
     assert deposits.on_chain(chain="ETH", last=chain.tip().height) == {
-        (only().txid, 0): arrivals.OnChain(height=1, address=address_of(person, "ETH"), amount=ETHER // 10)
+        (only().txid, 0): arrivals.OnChain(height=1, address=address_of(person, "ETH").lower(), amount=ETHER // 10)
     }
     assert deposits.on_chain(chain="ETH", last=0) == {}
 
@@ -456,8 +466,13 @@ def test_the_load_is_as_old_as_the_newest_block(chain, sale, now) -> None:
     assert reading.load == 1.0
     assert reading.base_fee == chain.fee_history(1).base_fees[-1]
     assert int(reading.observed_at.timestamp()) == chain.tip().time
-    deposits.read_load(client=chain, now=now - timedelta(hours=1))  # a clock that is ahead of ours makes no future
-    assert ChainReading.objects.get(chain="ETH").observed_at == now - timedelta(hours=1)
+    assert reading.tip == chain.fee_history(1).tips[0] > 0
+    slow = now - timedelta(seconds=30)  # a clock that is a little ahead of ours makes no future
+    deposits.read_load(client=chain, now=slow)
+    assert ChainReading.objects.get(chain="ETH").observed_at == slow
+    with pytest.raises(BadAnswer, match="ends at"):
+        deposits.read_load(client=chain, now=now - timedelta(hours=1))
+    assert ChainReading.objects.get(chain="ETH").observed_at == slow
 
 
 def test_bitcoin_is_followed_by_the_same_rules(sale, now, tmp_path, person) -> None:
