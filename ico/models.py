@@ -154,6 +154,7 @@ class Release(models.Model):
         PAUSED = "paused", "paused by the operator"
         NO_SIGNAL = "no_signal", "no fresh reading of the chain's load"
         CHAIN_BUSY = "chain_busy", "the chain's load is above the mark"
+        GAS_PRICE = "gas_price", "the gas price is above the mark"
         INTERVAL = "interval", "the interval since the last batch is not over"
         NO_RATE = "no_rate", "no rate between a coin and the currency is recorded"
         CAP_REACHED = "cap_reached", "no room for another allowance under the total cap"

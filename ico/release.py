@@ -13,6 +13,7 @@ from django.db.models import F
 
 from config import transactions
 from ico import board, caps, invitations, leases, locks, outbox
+from ico.chains.load import Holding, Marks, holding, price_gwei
 from ico.models import Chain, ChainReading, Entrant, Invitation, OutboxMessage, Release, Sale
 
 Reason = Release.Reason
@@ -23,7 +24,7 @@ LEASE_SECONDS = 10
 class Inputs:
     """What a decision is made from. Money in cents; `ready`: people waiting, counted up to one batch;
     `rates_known`: an invitation can fix what a coin is worth; `load`: 0 to 1, None when never read;
-    `load_age_seconds`: None likewise."""
+    `load_age_seconds`, fees: None likewise. Decisions that were recorded before prices were have none."""
 
     now: datetime
     opens_at: datetime
@@ -42,11 +43,31 @@ class Inputs:
     load_high: float
     load_low: float
     gate_closed: bool
+    base_fee_wei: int | None = None
+    tip_wei: int | None = None
+    gas_price_high_gwei: float | None = None
+    gas_price_low_gwei: float | None = None
+
+    @property
+    def gas_price_gwei(self) -> float | None:
+        if self.base_fee_wei is None or self.tip_wei is None:
+            return None
+        return price_gwei(base_fee=self.base_fee_wei, tip=self.tip_wei)
+
+    @property
+    def read(self) -> bool:
+        """Whatever has marks was read, once."""
+        return self.load is not None and (self.gas_price_high_gwei is None or self.gas_price_gwei is not None)
+
+    @property
+    def fresh(self) -> bool:
+        age = self.load_age_seconds
+        return self.read and age is not None and 0 <= age <= self.load_max_age_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How many to invite, why, and whether the gate on the chain's load is closed from now on."""
+    """How many to invite, why, and whether the gate on the chain's load and gas price is closed from now on."""
 
     size: int
     reason: Release.Reason
@@ -54,23 +75,25 @@ class Decision:
 
 
 def decide(inputs: Inputs) -> Decision:
-    """How many to invite now. The gate closes above the high mark and opens again below the low one, so that a load
-    that swings around one mark does not make releases flap."""
-    gate_closed = _gate(inputs)
-    hold = _hold(inputs, gate_closed)
+    """How many to invite now."""
+    held = held_by(inputs)
+    gate_closed = bool(held) if inputs.read else inputs.gate_closed
+    hold = _hold(inputs, held)
     if hold is not None:
         return Decision(0, hold, gate_closed)
     size = min(inputs.batch_size, inputs.ready, inputs.room_cents // inputs.allowance_cents)
     return Decision(size, Reason.RELEASED, gate_closed)
 
 
-def _gate(inputs: Inputs) -> bool:
+def held_by(inputs: Inputs) -> tuple[Holding, ...]:
+    """What keeps the gate closed, by these readings and marks."""
     if inputs.load is None:
-        return inputs.gate_closed
-    return inputs.load >= inputs.load_low if inputs.gate_closed else inputs.load > inputs.load_high
+        return ()
+    marks = Marks(inputs.load_high, inputs.load_low, inputs.gas_price_high_gwei, inputs.gas_price_low_gwei)
+    return holding(load=inputs.load, price=inputs.gas_price_gwei, marks=marks, was_closed=inputs.gate_closed)
 
 
-def _hold(inputs: Inputs, gate_closed: bool) -> Release.Reason | None:
+def _hold(inputs: Inputs, held: tuple[Holding, ...]) -> Release.Reason | None:
     """The first reason to invite nobody, in the order in which an operator would want to hear it."""
     if inputs.now < inputs.opens_at:
         return Reason.NOT_OPEN
@@ -78,11 +101,10 @@ def _hold(inputs: Inputs, gate_closed: bool) -> Release.Reason | None:
         return Reason.CLOSED
     if inputs.paused:
         return Reason.PAUSED
-    age = inputs.load_age_seconds
-    if inputs.load is None or age is None or not 0 <= age <= inputs.load_max_age_seconds:
+    if not inputs.fresh:
         return Reason.NO_SIGNAL
-    if gate_closed:
-        return Reason.CHAIN_BUSY
+    if held:
+        return Reason.CHAIN_BUSY if held[0].measure == "load" else Reason.GAS_PRICE
     if not inputs.rates_known:
         return Reason.NO_RATE
     if inputs.room_cents < inputs.allowance_cents:
@@ -120,10 +142,14 @@ def _decide_and_invite(sale_id: int, holder: str, now: datetime) -> Release | No
 
 def replay(record: Release, **policy: Any) -> Decision:
     """What the recorded inputs lead to, under another policy if one is named (`batch_size=200`, `load_high=0.8`...)."""
+    return decide(replace(recorded(record), **policy))
+
+
+def recorded(record: Release) -> Inputs:
     fields = dict(record.inputs)
     for name in ("now", "opens_at", "closes_at", "last_released_at"):
         fields[name] = datetime.fromisoformat(fields[name]) if fields[name] else None
-    return decide(replace(Inputs(**fields), **policy))
+    return Inputs(**fields)
 
 
 def _next_in_line(sale: Sale) -> list[Entrant]:
@@ -135,7 +161,6 @@ def _next_in_line(sale: Sale) -> list[Entrant]:
 
 def _inputs(sale: Sale, ready: int, now: datetime) -> Inputs:
     last = sale.releases.filter(reason=Reason.RELEASED).order_by("-decided_at").values_list("decided_at", flat=True)
-    reading = ChainReading.objects.filter(chain=Chain.ETH).first()
     return Inputs(
         now=now,
         opens_at=sale.opens_at,
@@ -148,13 +173,24 @@ def _inputs(sale: Sale, ready: int, now: datetime) -> Inputs:
         last_released_at=last.first(),
         ready=ready,
         rates_known=all(caps.has_rate(chain) for chain in Chain.values),
-        load=reading.load if reading else None,
-        load_age_seconds=(now - reading.observed_at).total_seconds() if reading else None,
-        load_max_age_seconds=sale.chain_load_max_age_seconds,
-        load_high=sale.chain_load_high,
-        load_low=sale.chain_load_low,
-        gate_closed=sale.gate_closed,
+        **gauge_inputs(sale, ChainReading.objects.filter(chain=Chain.ETH).first(), now),
     )
+
+
+def gauge_inputs(sale: Sale, reading: ChainReading | None, now: datetime) -> dict[str, Any]:
+    """Those of the inputs that the gate depends on."""
+    return {
+        "load": reading.load if reading else None,
+        "load_age_seconds": (now - reading.observed_at).total_seconds() if reading else None,
+        "load_max_age_seconds": sale.chain_load_max_age_seconds,
+        "load_high": sale.chain_load_high,
+        "load_low": sale.chain_load_low,
+        "gate_closed": sale.gate_closed,
+        "base_fee_wei": int(reading.base_fee) if reading else None,
+        "tip_wei": int(reading.tip) if reading else None,
+        "gas_price_high_gwei": sale.gas_price_high_gwei,
+        "gas_price_low_gwei": sale.gas_price_low_gwei,
+    }
 
 
 def _record(sale: Sale, inputs: Inputs, decision: Decision) -> Release:

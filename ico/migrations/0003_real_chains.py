@@ -89,4 +89,9 @@ class Migration(migrations.Migration):
             model_name='sale',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('gas_price_high_gwei', None), ('gas_price_low_gwei', None)), models.Q(('gas_price_low_gwei__gt', 0), ('gas_price_low_gwei__lte', models.F('gas_price_high_gwei'))), _connector='OR'), name='sale_price_marks_in_order'),
         ),
+        migrations.AlterField(
+            model_name='release',
+            name='reason',
+            field=models.CharField(choices=[('released', 'released'), ('not_open', 'the sale has not opened'), ('closed', 'the sale has closed'), ('paused', 'paused by the operator'), ('no_signal', "no fresh reading of the chain's load"), ('chain_busy', "the chain's load is above the mark"), ('gas_price', 'the gas price is above the mark'), ('interval', 'the interval since the last batch is not over'), ('no_rate', 'no rate between a coin and the currency is recorded'), ('cap_reached', 'no room for another allowance under the total cap'), ('nobody_waiting', 'nobody is waiting')], max_length=16),
+        ),
     ]
