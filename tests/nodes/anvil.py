@@ -36,6 +36,7 @@ class Anvil:
     port: int = field(default_factory=free_port)
     state: Path | None = None
     chain_id: int = anvil.CHAIN_ID
+    wallets: int = 10
     process: subprocess.Popen[bytes] | None = None
     _ids: Iterator[int] = field(default_factory=itertools.count)
 
@@ -47,10 +48,9 @@ class Anvil:
 
     def start(self) -> None:
         command = anvil.command(self.port, state=self.state, chain_id=self.chain_id)
+        command += ["--cache-path", str(self.folder / "states"), "--accounts", str(self.wallets)]
         with (self.folder / "anvil.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--cache-path", str(self.folder / "states")], stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
         until(self._answers, "anvil answers", seconds=30)
 
     def stop(self) -> None:
@@ -99,7 +99,7 @@ class Anvil:
         return self.number("eth_blockNumber")
 
     def accounts(self) -> list[str]:
-        """Ten unlocked ones with 10,000 ether each, in lower case."""
+        """As many unlocked ones as it has wallets, with 10,000 ether each, in lower case."""
         return [account.lower() for account in self.ask("eth_accounts")]
 
     def balance(self, address: str, block: str = "latest") -> int:
@@ -157,11 +157,13 @@ class Anvil:
 
 
 @contextmanager
-def running(folder: Path, *, keeps: bool = False, chain_id: int = anvil.CHAIN_ID) -> Iterator[Anvil]:
-    """`keeps`: stopped and started again, it goes on with the same chain."""
+def running(
+    folder: Path, *, keeps: bool = False, chain_id: int = anvil.CHAIN_ID, wallets: int = 10
+) -> Iterator[Anvil]:
+    """`keeps`: stopped and started again, it goes on with the same chain. 300 wallets take it about a second to make."""
     if reason := anvil.missing():
         absent(reason)
-    node = Anvil(folder, state=folder / "chain.json" if keeps else None, chain_id=chain_id)
+    node = Anvil(folder, state=folder / "chain.json" if keeps else None, chain_id=chain_id, wallets=wallets)
     try:
         node.start()
         yield node
