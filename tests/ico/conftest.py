@@ -32,8 +32,8 @@ def numbered(sale: Sale) -> None:
         pass
 
 
-def read_load(load: float, now: datetime) -> None:
-    values = {"load": load, "base_fee": 10**9, "observed_at": now}
+def read_load(load: float, now: datetime, *, base_fee: int = 10**9, tip: int = 10**9) -> None:
+    values = {"load": load, "base_fee": base_fee, "tip": tip, "observed_at": now}
     ChainReading.objects.update_or_create(chain=Chain.ETH, defaults=values)
 
 

@@ -8,9 +8,9 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ico import leases, release
+from ico import leases, reasons, release
+from ico.decision import Decision, Inputs, Reason, decide
 from ico.models import Entrant, Invitation, OutboxMessage, Release, Sale
-from ico.release import Decision, Inputs, Reason, decide
 from tests.ico.conftest import invite_all, join, numbered, read_load
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -33,6 +33,9 @@ USUAL = Inputs(
     load_low=0.7,
     gate_closed=False,
 )
+GWEI = 10**9
+PRICED = replace(USUAL, base_fee_wei=30 * GWEI, tip_wei=1 * GWEI, gas_price_high_gwei=40.0, gas_price_low_gwei=35.0)
+UNPRICED = {"gas_price_high_gwei": None, "gas_price_low_gwei": None}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,27 @@ USUAL = Inputs(
 )
 def test_the_decision(change: dict[str, object], decision: Decision) -> None:
     assert decide(replace(USUAL, **change)) == decision  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "decision"),
+    [
+        ({}, Decision(100, Reason.RELEASED, False)),
+        ({"base_fee_wei": 39 * GWEI}, Decision(100, Reason.RELEASED, False)),
+        ({"base_fee_wei": 39 * GWEI + 1}, Decision(0, Reason.GAS_PRICE, True)),
+        ({"tip_wei": 11 * GWEI}, Decision(0, Reason.GAS_PRICE, True)),  # what is paid is both together
+        ({"base_fee_wei": 34 * GWEI, "gate_closed": True}, Decision(0, Reason.GAS_PRICE, True)),
+        ({"base_fee_wei": 34 * GWEI - 1, "gate_closed": True}, Decision(100, Reason.RELEASED, False)),
+        ({"load": 0.8, "gate_closed": True}, Decision(0, Reason.CHAIN_BUSY, True)),
+        ({"load": 0.95, "base_fee_wei": 90 * GWEI}, Decision(0, Reason.CHAIN_BUSY, True)),
+        ({"load_age_seconds": 121, "base_fee_wei": 90 * GWEI}, Decision(0, Reason.NO_SIGNAL, True)),
+        ({"base_fee_wei": None}, Decision(0, Reason.NO_SIGNAL, False)),
+        ({"tip_wei": None, "gate_closed": True}, Decision(0, Reason.NO_SIGNAL, True)),
+        ({"base_fee_wei": 90 * GWEI, **UNPRICED}, Decision(100, Reason.RELEASED, False)),
+    ],
+)
+def test_the_decision_with_price_marks(change: dict[str, object], decision: Decision) -> None:
+    assert decide(replace(PRICED, **change)) == decision  # type: ignore[arg-type]
 
 
 @given(
@@ -108,6 +132,34 @@ class TestCarriedOut:
         assert release.replay(decision).size == 3
         assert release.replay(decision, batch_size=2).size == 2
         assert release.replay(decision, load_high=0.4, load_low=0.3).reason == Reason.CHAIN_BUSY
+
+    def test_the_record_holds_the_reading_and_the_marks(self, sale: Sale, now: datetime) -> None:
+        Sale.objects.filter(pk=sale.pk).update(gas_price_high_gwei=40, gas_price_low_gwei=35)
+        read_load(0.5, now - timedelta(seconds=7), base_fee=47 * GWEI, tip=1_200_000_000)
+        record = release.release(sale_id=sale.pk, holder="test", now=now)
+        assert record is not None
+        assert (record.reason, record.size) == (Reason.GAS_PRICE, 0)
+        record.refresh_from_db()
+        told = {name: record.inputs[name] for name in record.inputs if name.startswith(("load", "base", "tip", "gas"))}
+        assert told == {
+            "load": 0.5, "load_age_seconds": 7, "load_max_age_seconds": 120, "load_high": 0.9, "load_low": 0.7,
+            "base_fee_wei": 47 * GWEI, "tip_wei": 1_200_000_000, "gas_price_high_gwei": 40, "gas_price_low_gwei": 35,
+        }  # fmt: skip
+        assert reasons.recorded_why(record) == "the gas price 48.2 gwei is above 40"
+        assert release.replay(record).reason == Reason.GAS_PRICE
+        cheaper = release.replay(record, gas_price_high_gwei=50, gas_price_low_gwei=49)
+        assert cheaper == Decision(0, Reason.NOBODY_WAITING, False)
+
+    def test_a_decision_that_was_recorded_before_prices_were_can_be_replayed(self, sale: Sale, now: datetime) -> None:
+        join(sale, "ada@example.org")
+        invite_all(sale, now)
+        record = Release.objects.get()
+        old = {name: value for name, value in record.inputs.items() if not name.startswith(("base", "tip", "gas"))}
+        assert len(old) == len(record.inputs) - 4
+        Release.objects.update(inputs=old)
+        record.refresh_from_db()
+        assert release.replay(record) == Decision(1, Reason.RELEASED, False)
+        assert release.replay(record, gas_price_high_gwei=40, gas_price_low_gwei=35).reason == Reason.NO_SIGNAL
 
     def test_leavers_are_passed_over(self, sale: Sale, now: datetime) -> None:
         from ico import waitlist
