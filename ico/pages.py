@@ -10,6 +10,7 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from ico import networks
 from ico.models import Sale
 
 
@@ -18,7 +19,7 @@ class SeeOther(HttpResponseRedirect):
 
 
 def page(template: str, *, sale: Sale, status: int = 200, **context: Any) -> HttpResponse:
-    context |= {"sale": sale, "phase": phase(sale, timezone.now())}
+    context |= {"sale": sale, "phase": phase(sale, timezone.now()), "notice": networks.notice()}
     return HttpResponse(render_to_string(f"ico/{template}", context), status=status)
 
 
