@@ -157,10 +157,8 @@ class Anvil:
 
 
 @contextmanager
-def running(
-    folder: Path, *, keeps: bool = False, chain_id: int = anvil.CHAIN_ID, wallets: int = 10
-) -> Iterator[Anvil]:
-    """`keeps`: stopped and started again, it goes on with the same chain. 300 wallets take it about a second to make."""
+def running(folder: Path, *, keeps: bool = False, chain_id: int = anvil.CHAIN_ID, wallets: int = 10) -> Iterator[Anvil]:
+    """`keeps`: stopped and started again, it goes on with the same chain. 300 wallets take it a second to make."""
     if reason := anvil.missing():
         absent(reason)
     node = Anvil(folder, state=folder / "chain.json" if keeps else None, chain_id=chain_id, wallets=wallets)
