@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from config.serving import DEMO_PACE
+from deploy.local import anvil
 from deploy.local.layout import HOST, CannotStart, Layout
 from deploy.local.mariadb import ACCOUNT, DATABASE
 
@@ -22,7 +23,10 @@ _WHERE = {
     "STAMPEDE_MAIL",
     "STAMPEDE_SMTP_URL",
     "STAMPEDE_SES_ENDPOINT",
+    "STAMPEDE_BTC_NODE",
+    "STAMPEDE_ETH_NODE",
 }
+BITCOIN_USER = "stampede"
 # The emulator believes everybody; boto must not look for a real account, least of all use one.
 _NO_ACCOUNT = {
     "AWS_ACCESS_KEY_ID": "stack",
@@ -34,7 +38,7 @@ _NO_ACCOUNT = {
 def variables(layout: Layout) -> dict[str, str]:
     """The `STAMPEDE_*` and `AWS_*` variables with which the application uses the programs of this stack."""
     shell = {name: value for name, value in os.environ.items() if name.startswith("STAMPEDE_") and name not in _WHERE}
-    return {**_LIKE_PRODUCTION, **shell, "STAMPEDE_DATA": str(layout.data), **_addresses(layout)}
+    return {**_LIKE_PRODUCTION, **shell, "STAMPEDE_DATA": str(layout.data), **_addresses(layout), **_nodes(layout)}
 
 
 def _addresses(layout: Layout) -> dict[str, str]:
@@ -56,6 +60,26 @@ def _addresses(layout: Layout) -> dict[str, str]:
     if layout.has("nginx"):
         found["STAMPEDE_TRUSTED_PROXIES"] = HOST
     return found
+
+
+def _nodes(layout: Layout) -> dict[str, str]:
+    """Of the chains that are not simulated. Their networks are what their nodes say, whatever the shell says."""
+    found: dict[str, str] = {}
+    if layout.has("ethereum"):
+        found |= {"STAMPEDE_ETH_NODE": ethereum(layout), "STAMPEDE_ETH_CHAIN_ID": str(anvil.CHAIN_ID)}
+    if layout.has("bitcoin"):
+        found |= {"STAMPEDE_BTC_NODE": bitcoin(layout), "STAMPEDE_BTC_NETWORK": "regtest"}
+    return found
+
+
+def ethereum(layout: Layout) -> str:
+    """Where the node answers JSON-RPC."""
+    return f"http://{HOST}:{layout.port('ethereum')}"
+
+
+def bitcoin(layout: Layout) -> str:
+    """Where the node answers JSON-RPC, with the password."""
+    return f"http://{BITCOIN_USER}:{layout.bitcoin_password}@{HOST}:{layout.port('bitcoin')}"
 
 
 def public_url(layout: Layout) -> str:

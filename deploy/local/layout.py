@@ -19,6 +19,9 @@ NODES = ("primary", "replica1", "replica2")
 SERVERS = (*NODES, "redis", "sqs", "smtp")
 APPLICATION = ("web", "worker", "clock", "follower", "chain")
 PROGRAMS = (*SERVERS, *APPLICATION, "nginx")
+# Real nodes of the chains, and who mines where the node does not: only for who asks for them.
+CHAINS = ("ethereum", "bitcoin")
+KNOWN = (*SERVERS, *CHAINS, *APPLICATION, "miner", "nginx")
 # Added to the stack's first port.
 PORTS = {
     "nginx": 0,
@@ -30,6 +33,8 @@ PORTS = {
     "redis": 20,
     "sqs": 30,
     "smtp": 40,
+    "ethereum": 45,
+    "bitcoin": 46,
 }
 WIDTH = 50
 # Where a stack that names no ports may be: below the ports that outgoing connections take.
@@ -63,6 +68,7 @@ class Layout:
     relaxed: bool = False
     password: str = field(default_factory=_secret, repr=False)
     replication_password: str = field(default_factory=_secret, repr=False)
+    bitcoin_password: str = field(default_factory=_secret, repr=False)
 
     def port(self, name: str) -> int:
         return self.base_port + PORTS[name]
@@ -73,6 +79,11 @@ class Layout:
     @property
     def replicas(self) -> tuple[str, ...]:
         return tuple(node for node in NODES[1:] if self.has(node))
+
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """The chains with a real node; the others are simulated."""
+        return tuple(chain for chain in CHAINS if self.has(chain))
 
     @property
     def data(self) -> Path:
@@ -150,6 +161,31 @@ def asked(folder: Path, *, only: str | None, base_port: int | None, relaxed: boo
     return replace(before, programs=chosen(only) if only is not None else PROGRAMS, base_port=base, relaxed=relaxed)
 
 
+def with_nodes(layout: Layout, chains: tuple[str, ...]) -> Layout:
+    """The same stack with real nodes of these chains. The simulated ones go on for the rest only."""
+    named = {*layout.programs, *chains}
+    if "bitcoin" in chains:
+        named.add("miner")
+    if set(chains) == set(CHAINS):
+        named.discard("chain")
+    return replace(layout, programs=_in_order(named))
+
+
+def must_follow_the_same_chains(wanted: Layout) -> None:
+    """Books that followed one chain cannot go on with another one of the same name. Raises `CannotStart`."""
+    before = load(wanted.folder) if is_stack(wanted.folder) else wanted
+    if not (before.has("follower") and wanted.has("follower")) or before.chains == wanted.chains:
+        return
+    raise CannotStart(
+        f"the books in {wanted.folder} follow {_told(before.chains)}, and would now follow {_told(wanted.chains)}: "
+        "take another --folder, or begin anew with: manage.py stack down --wipe"
+    )
+
+
+def _told(chains: tuple[str, ...]) -> str:
+    return f"real nodes of {' and '.join(chains)}" if chains else "simulated chains only"
+
+
 def make_folders(layout: Layout) -> None:
     """Raises `CannotStart` when somebody else owns the folder of the sockets."""
     for folder in (layout.folder, layout.data, layout.logs, layout.conf):
@@ -164,14 +200,18 @@ def chosen(only: str) -> tuple[str, ...]:
     named = {name.strip() for name in only.split(",") if name.strip()}
     if "mariadb" in named:
         named = named - {"mariadb"} | set(NODES)
-    unknown = sorted(named - set(PROGRAMS))
+    unknown = sorted(named - set(KNOWN))
     if unknown or not named:
-        raise CannotStart(
-            f"no program is called {', '.join(unknown) or only!r}; there are mariadb, {', '.join(PROGRAMS)}"
-        )
+        raise CannotStart(f"no program is called {', '.join(unknown) or only!r}; there are mariadb, {', '.join(KNOWN)}")
     if named & set(NODES[1:]) and "primary" not in named:
         raise CannotStart("a replica needs the primary")
-    return tuple(name for name in PROGRAMS if name in named)
+    if "miner" in named and "bitcoin" not in named:
+        raise CannotStart("the miner needs bitcoin, whose blocks it mines")
+    return _in_order(named)
+
+
+def _in_order(named: set[str]) -> tuple[str, ...]:
+    return tuple(name for name in KNOWN if name in named)
 
 
 def taken(port: int) -> bool:

@@ -18,6 +18,7 @@ _NEEDS = {
     **dict.fromkeys(NODES, _MARIADB),
     "redis": (("redis-server",), ("redis-server",)),
     "sqs": (("node", "npm"), ("nodejs", "npm")),
+    "ethereum": (("npm",), ("npm",)),
     "nginx": (("nginx",), ("nginx-light",)),
 }
 OLDEST_NODE = 18

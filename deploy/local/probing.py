@@ -4,7 +4,8 @@ import socket
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 
-from deploy.local import mariadb
+from deploy.local import anvil, environment, mariadb
+from deploy.local.asking import ask
 from deploy.local.layout import HOST, NODES, PORTS, Layout
 
 SECONDS = 2.0
@@ -74,11 +75,23 @@ def _get(layout: Layout, name: str, path: str) -> str | None:
     return None if status == 200 else f"{path} answered {status}"
 
 
+def _ethereum(layout: Layout) -> str | None:
+    found = int(ask(environment.ethereum(layout), "eth_chainId", seconds=SECONDS), 16)
+    return None if found == anvil.CHAIN_ID else f"its chain's id is {found}"
+
+
+def _bitcoin(layout: Layout) -> str | None:
+    found = ask(environment.bitcoin(layout), "getblockchaininfo", seconds=SECONDS)["chain"]
+    return None if found == "regtest" else f"its chain is {found}"
+
+
 _ASK: dict[str, Callable[[Layout], str | None]] = {
     **{node: _select(node) for node in NODES},
     "redis": lambda layout: _line(layout, "redis", b"PING\r\n", b"+PONG"),
     "smtp": lambda layout: _line(layout, "smtp", b"", b"220"),
     "sqs": lambda layout: _get(layout, "sqs", "/health"),
+    "ethereum": _ethereum,
+    "bitcoin": _bitcoin,
     "web": lambda layout: _get(layout, "web", "/healthz"),
     "nginx": lambda layout: _get(layout, "nginx", "/healthz"),
 }

@@ -10,16 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from config import serving, supervising
-from deploy.local import environment, mariadb, packages, probing, programs, sqs
+from deploy.local import anvil, environment, knots, mariadb, packages, probing, programs, sqs
 from deploy.local.control import State, Supervisor, kill_leftovers, processes
 from deploy.local.layout import (
     APPLICATION,
+    CHAINS,
     NODES,
     SERVERS,
     CannotStart,
     Layout,
     make_folders,
+    must_follow_the_same_chains,
     taken_ports,
+    with_nodes,
 )
 
 START_SECONDS = 60
@@ -39,6 +42,7 @@ def is_running(layout: Layout) -> bool:
 def up(layout: Layout, say: Say) -> str | None:
     """Start the programs and wait until each answers. Whatever goes wrong, nothing is left running. Returns what
     preparing the application said. Raises `CannotStart`."""
+    must_follow_the_same_chains(layout)
     make_folders(layout)
     with _alone(layout):
         _must_be_possible(layout, say)
@@ -72,6 +76,18 @@ def install(layout: Layout, say: Say) -> None:
     packages.ensure(layout, say)
     if layout.has("sqs"):
         sqs.install(layout, say)
+    if layout.has("ethereum"):
+        anvil.install(layout, say)
+
+
+def with_real_nodes(layout: Layout, say: Say) -> Layout:
+    """The same stack with real nodes of the chains. Where the one of Bitcoin cannot be had, which is Debian's and the
+    network's affair, that chain stays simulated, and this says so."""
+    why_not = knots.install(lambda told: say(told.splitlines()[0]))
+    if why_not is None:
+        return with_nodes(layout, CHAINS)
+    say(f"The bitcoin chain stays a simulated one, for its node cannot be started here: {why_not}")
+    return with_nodes(layout, ("ethereum",))
 
 
 def _must_be_possible(layout: Layout, say: Say) -> None:
@@ -89,7 +105,7 @@ def _started(layout: Layout, supervisor: Supervisor, say: Say) -> str | None:
     them."""
     _write(layout)
     _begin(layout, supervisor)
-    servers = [name for name in SERVERS if layout.has(name)]
+    servers = [name for name in (*SERVERS, *CHAINS) if layout.has(name)]
     rest = [name for name in layout.programs if name not in servers]
     with _static_files(layout, wanted=layout.has("web")):
         say(f"Starting {', '.join(servers)} …")
@@ -187,7 +203,7 @@ def _wait(layout: Layout, supervisor: Supervisor, names: Iterable[str], trouble:
             if state.name in _DEAD or (state.pid and seen.setdefault(name, state.pid) != state.pid):
                 raise CannotStart(f"{name} does not start ({state.description}).{_log(layout, name)}")
             reason = trouble(layout, name)
-            if reason is None and (state.runs or name not in APPLICATION):
+            if reason is None and (state.runs or name not in (*APPLICATION, "miner")):
                 waiting.remove(name)
             elif time.monotonic() > deadline:
                 raise CannotStart(f"{name} does not answer after {START_SECONDS} s ({reason}).{_log(layout, name)}")

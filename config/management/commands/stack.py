@@ -25,7 +25,7 @@ class Command(BaseCommand):
         self._add_up(actions.add_parser("up", parents=[folder], help="start it, and wait until everything answers"))
         actions.add_parser("status", parents=[folder], help="does everything answer? exit code 1 when not")
         logs = actions.add_parser("logs", parents=[folder], help="the ends of the logs")
-        logs.add_argument("program", nargs="?", choices=layout.PROGRAMS, metavar="program")
+        logs.add_argument("program", nargs="?", choices=layout.KNOWN, metavar="program")
         logs.add_argument("-f", "--follow", action="store_true", help="go on showing what comes, until Ctrl-C")
         down = actions.add_parser("down", parents=[folder], help="stop everything")
         down.add_argument("--wipe", action="store_true", help="and remove its folder with all data")
@@ -39,6 +39,7 @@ class Command(BaseCommand):
     def _add_up(self, up: ArgumentParser) -> None:
         up.add_argument("--only", help="programs with commas, for example mariadb,redis,sqs,smtp")
         up.add_argument("--base-port", type=int, help=f"default: as before, or {layout.DEFAULT_PORT}; 0: free ones")
+        up.add_argument("--nodes", action="store_true", help="real nodes of the chains (anvil, Bitcoin Knots) for play")
         up.add_argument("--relaxed", action="store_true", help="faster, not durable: for tests only")
 
     def handle(self, *, action: str, folder: Path = layout.DEFAULT_FOLDER, **options: Any) -> None:
@@ -50,16 +51,21 @@ class Command(BaseCommand):
         except KeyboardInterrupt:
             raise CommandError("Interrupted.") from None
 
-    def _up(self, folder: Path, *, only: str | None, base_port: int | None, relaxed: bool, **options: Any) -> None:
+    def _up(
+        self, folder: Path, *, only: str | None, base_port: int | None, relaxed: bool, nodes: bool, **options: Any
+    ) -> None:
         wanted = layout.asked(folder, only=only, base_port=base_port, relaxed=relaxed)
         if layout.is_stack(folder) and stack.is_running(layout.load(folder)):
             self._say(f"The stack in {folder} is running already; nothing was changed.")
             return
+        if nodes:
+            wanted = stack.with_real_nodes(wanted, self._say)
         password = stack.up(wanted, self._say)
         self._say(table.addresses(wanted, password))
 
     def _install(self, folder: Path, **options: Any) -> None:
-        stack.install(layout.asked(folder, only=None, base_port=None, relaxed=False), self._say)
+        everything = layout.asked(folder, only=None, base_port=None, relaxed=False)
+        stack.install(layout.with_nodes(everything, ("ethereum",)), self._say)
 
     def _prepare(self, folder: Path, **options: Any) -> None:
         """Tables, an account, a sale. Prints the operator's password if the account was made now."""
