@@ -134,7 +134,7 @@ def free_port() -> int:
 def _configuration(logs: Path) -> Path:
     data = Path(settings.DATA_DIR)
     path = data / "supervisor.conf"
-    programs = supervising.application()
+    programs = [one for one in supervising.application() if one.name != "chain" or not all(settings.NODES.values())]
     path.write_text(supervising.configuration(programs, logs=logs, pidfile=data / "supervisor.pid"))
     return path
 

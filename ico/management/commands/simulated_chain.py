@@ -44,7 +44,9 @@ class Command(BaseCommand):
         )
 
     def handle(self, **options: Any) -> None:
-        chains = {name: nodes.simulated(name) for name in Chain.values}
+        chains = {name: nodes.simulated(name) for name in Chain.values if not settings.NODES[name]}
+        if not chains:
+            raise CommandError("Every chain has a real node (STAMPEDE_BTC_NODE, STAMPEDE_ETH_NODE): nothing to mine.")
         if options["reorg"]:
             self._reorg(chains, *options["reorg"], load=options["load"])
         if options["once"] is not None:
@@ -55,6 +57,8 @@ class Command(BaseCommand):
             self._mine_on(chains, options["load"])
 
     def _reorg(self, chains: dict[str, SimulatedChain], name: str, depth: int, *, load: float) -> None:
+        if name not in chains:
+            raise CommandError(f"{name} has a real node (STAMPEDE_{name}_NODE), which decides about its blocks itself.")
         try:
             blocks = chains[name].reorg(depth, background=load)
         except TooDeep as error:
