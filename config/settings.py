@@ -265,6 +265,7 @@ CELERY_BEAT_SCHEDULE = {
     "release": _every(1, "ico.release"),
     "expire": _every(5, "ico.expire"),
     "board": _every(1, "ico.board"),
+    "derive": _every(2, "ico.derive"),
 }
 
 # --- what a browser is told -----------------------------------------------------------------------------------------

@@ -112,13 +112,24 @@ def enter_wallets(*, invitation: Invitation, btc_address: str, eth_address: str,
         _refuse(invitation, now)
     checked = wallets.validate(btc_address=btc_address, eth_address=eth_address, network=settings.BTC_NETWORK)
     pay_until = min(now + timedelta(seconds=invitation.sale.payment_lifetime_seconds), invitation.sale.closes_at)
-    _join(invitation, checked, pay_until, now)
+    while not _joined(invitation, checked, pay_until, now):
+        pass  # each turn derived an address, which a rival may have taken
     _wrote(invitation)
+
+
+def _joined(invitation: Invitation, checked: wallets.Wallets, pay_until: datetime, now: datetime) -> bool:
+    """Nobody is refused because nothing was derived ahead. The chain's counter comes before people in the order of
+    locks, so the address that is missing is derived when the transaction has ended."""
+    try:
+        _join(invitation, checked, pay_until, now)
+    except addresses.NoneWaiting as empty:
+        addresses.derive(chain=empty.chain, count=1)
+        return False
+    return True
 
 
 @transactions.retried
 def _join(invitation: Invitation, checked: wallets.Wallets, pay_until: datetime, now: datetime) -> None:
-    locks.cursors()
     locks.entrants([invitation.entrant_id])
     joined = Invitation.objects.filter(pk=invitation.pk, state=Invitation.State.ACCEPTED, expires_at__gt=now).update(
         state=Invitation.State.JOINED,

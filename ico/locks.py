@@ -7,18 +7,15 @@ writes then: MariaDB also locks the sale's row, shared, when a row that refers t
 and two transactions that share a lock can each not have it alone. Whoever has the sale's row therefore has everything
 it needs, and is soon through; every signup waits for it. The reasons are in docs/decisions/0011.
 
+Deposit addresses stand outside the order: who hands one out passes over those that others hold, and waits for nobody.
+
 On SQLite there is one lock for the whole database, taken at the beginning of a transaction; these are plain reads.
 """
 
 from collections.abc import Iterable
 from typing import Any
 
-from ico.models import ChainCursor, Entrant, Invitation, Sale
-
-
-def cursors() -> list[ChainCursor]:
-    """The chains' cursors, which count the deposit addresses too."""
-    return list(ChainCursor.objects.select_for_update().order_by("chain"))
+from ico.models import Entrant, Invitation, Sale
 
 
 def entrants(keys: Iterable[int], **still: Any) -> list[Entrant]:

@@ -13,8 +13,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from config import batching
-from ico import board, invitations, outbox, release, waitlist
-from ico.models import Sale
+from ico import addresses, board, invitations, outbox, release, waitlist
+from ico.models import Chain, Sale
 
 logger = logging.getLogger(__name__)
 
@@ -102,3 +102,10 @@ def publish_board() -> None:
     """Renew the boards, so that their age shows that somebody is at work."""
     for sale_id in _sales():
         board.publish(sale_id)
+
+
+@shared_task(name="ico.derive")
+def derive() -> None:
+    """Have deposit addresses ready before they are needed, a bounded number a tick."""
+    for chain in Chain.values:
+        addresses.derive_ahead(chain=chain, most=addresses.AT_ONCE)

@@ -41,6 +41,9 @@ def invited(*, sale: Sale, now: datetime, allowance_cents: int = 100_000) -> Inv
 
 def joined(*, sale: Sale, now: datetime, allowance_cents: int = 100_000) -> Invitation:
     invitation = invited(sale=sale, now=now, allowance_cents=allowance_cents)
+    for chain in Chain.values:
+        if not addresses.waiting(chain).exists():
+            addresses.derive(chain=chain, count=1)
     with transaction.atomic():
         for chain in Chain.values:
             addresses.issue(chain=chain, invitation=invitation, now=now)

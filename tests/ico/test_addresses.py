@@ -1,124 +1,166 @@
-"""Deposit addresses: derived in order, given once, whatever runs at the same time."""
+"""Deposit addresses: derived in order ahead of their use, given once, and published for the owner of the key."""
 
-import threading
-from datetime import timedelta
+from __future__ import annotations
+
+from datetime import datetime
 
 import pytest
-from django.core.management import call_command
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import Settings
 
-from ico import addresses, caps
-from ico.models import ChainCursor, DepositAddress, Sale
+from ico import addresses, invitations, tasks, terms
+from ico.addresses import Published
+from ico.models import Chain, ChainCursor, DepositAddress, Invitation, Sale
+from tests.ico.conftest import invite_all, join
 from tests.ico.people import invited, joined
 
-THREADS, EACH = 4, 6
+OTHER_KEY = (  # BIP84's published account
+    "zpub6rFR7y4Q2AijBEqTUquhVz398htDFrtymD9xYYfG1m4wAcvPhXNfE3EfH1r1ADqtfSdVCToUG868RvUUkgDKf31mGDtKsAYz2oz2AGutZYs"
+)
 
 
-def test_indexes_are_given_in_order_and_addresses_derived_from_them(sale, now) -> None:
-    for _ in range(3):
-        joined(sale=sale, now=now)
-    for chain in ("BTC", "ETH"):
-        rows = list(DepositAddress.objects.filter(chain=chain).order_by("index").values_list("index", "address"))
-        assert rows == [(index, addresses.derived(chain=chain, index=index)) for index in range(3)]
+def rows(chain: str) -> list[tuple[int, str]]:
+    return list(DepositAddress.objects.filter(chain=chain).order_by("index").values_list("index", "address"))
+
+
+def test_indexes_are_given_in_order_and_addresses_derived_from_them(sale: Sale, now: datetime) -> None:
+    people = [joined(sale=sale, now=now) for _ in range(3)]
+    for chain in Chain.values:
+        assert rows(chain) == [(index, addresses.derived(chain=chain, index=index)) for index in range(3)]
+        assert [person.addresses.get(chain=chain).index for person in people] == [0, 1, 2]
         assert addresses.highest_index(chain) == 2
         assert ChainCursor.objects.get(chain=chain).next_index == 3
 
 
-def test_one_invitation_gets_one_address_per_chain_and_a_refusal_costs_no_index(sale, now) -> None:
+# --- ahead ------------------------------------------------------------------------------------------------------------
+def test_so_many_wait_as_the_setting_says_and_each_step_is_bounded(db: None, settings: Settings) -> None:
+    settings.ADDRESSES_AHEAD = 10
+    assert [addresses.derive_ahead(chain="BTC", most=4) for _ in range(4)] == [4, 4, 2, 0]
+    assert rows("BTC") == [(index, addresses.derived(chain="BTC", index=index)) for index in range(10)]
+    assert addresses.waiting("BTC").count() == ChainCursor.objects.get(chain="BTC").next_index == 10
+    assert rows("ETH") == []
+
+
+def test_what_was_handed_out_is_made_good(sale: Sale, now: datetime, settings: Settings) -> None:
+    settings.ADDRESSES_AHEAD = 3
+    addresses.derive_ahead(chain="BTC", most=100)
+    joined(sale=sale, now=now)
+    assert addresses.derive_ahead(chain="BTC", most=100) == 1
+    assert list(addresses.waiting("BTC").order_by("index").values_list("index", flat=True)) == [1, 2, 3]
+
+
+def test_the_tick_fills_both_pools_a_bounded_step_at_a_time(db: None, settings: Settings) -> None:
+    settings.ADDRESSES_AHEAD = addresses.AT_ONCE + 7
+    for wait in (addresses.AT_ONCE, addresses.AT_ONCE + 7, addresses.AT_ONCE + 7):
+        tasks.derive()
+        assert [addresses.waiting(chain).count() for chain in Chain.values] == [wait, wait]
+    assert settings.CELERY_BEAT_SCHEDULE["derive"]["task"] == "ico.derive"
+
+
+def test_a_full_pool_costs_a_tick_one_query_a_chain_and_no_write(db: None, settings: Settings) -> None:
+    settings.ADDRESSES_AHEAD = 5
+    tasks.derive()
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        tasks.derive()
+    assert len(asked) == 2
+    assert all(query["sql"].startswith("SELECT COUNT") for query in asked)
+
+
+def test_with_another_key_nothing_is_derived(sale: Sale, now: datetime, settings: Settings) -> None:
+    joined(sale=sale, now=now)
+    settings.BTC_XPUB = OTHER_KEY
+    with pytest.raises(addresses.AnotherKey) as refusal:
+        addresses.derive_ahead(chain="BTC", most=3)
+    assert "STAMPEDE_BTC_XPUB" in str(refusal.value)
+    assert OTHER_KEY[4:] not in str(refusal.value)
+    assert len(rows("BTC")) == ChainCursor.objects.get(chain="BTC").next_index == 1
+    assert addresses.derive_ahead(chain="ETH", most=3) == 3
+
+
+# --- handing out ------------------------------------------------------------------------------------------------------
+def test_one_invitation_gets_one_address_per_chain_and_a_refusal_costs_none(sale: Sale, now: datetime) -> None:
     invitation = joined(sale=sale, now=now)
+    addresses.derive(chain="BTC", count=1)
     with pytest.raises(IntegrityError), transaction.atomic():
         addresses.issue(chain="BTC", invitation=invitation, now=now)
-    assert ChainCursor.objects.get(chain="BTC").next_index == 1
-    assert DepositAddress.objects.filter(chain="BTC").count() == 1
+    assert addresses.issued("BTC").count() == addresses.waiting("BTC").count() == 1
 
 
-@pytest.fixture
-def invitations(django_db_blocker, tmp_path, now):
-    """Invitations in a database of several real connections: a file, where the tests' own is in memory."""
-    usual, settings = connections["default"], connections.settings["default"]
-    with django_db_blocker.unblock():
-        connections.settings["default"] = {**settings, "NAME": str(tmp_path / "filed.sqlite3")}
-        connections["default"] = connections.create_connection("default")
-        try:
-            call_command("migrate", verbosity=0)
-            yield [invited(sale=_sale(now), now=now, allowance_cents=1_000) for _ in range(THREADS * EACH)]
-        finally:
-            connections["default"].close()
-            connections["default"], connections.settings["default"] = usual, settings
+def test_an_empty_pool_is_named_and_nothing_changed(sale: Sale, now: datetime) -> None:
+    with pytest.raises(addresses.NoneWaiting) as empty, transaction.atomic():
+        addresses.issue(chain="ETH", invitation=invited(sale=sale, now=now), now=now)
+    assert empty.value.chain == "ETH"
+    assert rows("ETH") == []
 
 
-def _sale(now):
-    for chain in ("BTC", "ETH"):
-        caps.record_rate(chain=chain, cents_per_coin=300_000, source="test", now=now)
-    return Sale.objects.get_or_create(
-        slug="filed",
-        defaults={
-            "name": "Filed",
-            "opens_at": now,
-            "closes_at": now + timedelta(days=1),
-            "total_cap_cents": 10**9,
-            "personal_cap_cents": 10**6,
-        },
-    )[0]
-
-
-def at_once(work) -> list[BaseException]:
-    """Run `work(number)` on as many real connections, starting together."""
-    failures: list[BaseException] = []
-    start = threading.Barrier(THREADS)
-
-    def run(number: int) -> None:
-        try:
-            start.wait(timeout=30)
-            work(number)
-        except Exception as error:  # noqa: BLE001 (told in the main thread)
-            failures.append(error)
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    return failures
-
-
-only_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="makes its own SQLite file")
-
-
-@only_sqlite
-def test_none_is_issued_outside_a_transaction(invitations, now) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_none_is_issued_outside_a_transaction(sale: Sale, now: datetime) -> None:
+    addresses.derive(chain="BTC", count=1)
     with pytest.raises(transaction.TransactionManagementError):
-        addresses.issue(chain="BTC", invitation=invitations[0], now=now)
-    assert not DepositAddress.objects.exists()
+        addresses.issue(chain="BTC", invitation=invited(sale=sale, now=now), now=now)
+    assert not addresses.issued("BTC").exists()
 
 
-@only_sqlite
-def test_real_connections_at_once_never_share_an_address(invitations, now) -> None:
-    def work(number: int) -> None:
-        for invitation in invitations[number * EACH : (number + 1) * EACH]:
-            with transaction.atomic():
-                addresses.issue(chain="BTC", invitation=invitation, now=now)
+def test_what_was_rolled_back_is_given_to_the_next(sale: Sale, now: datetime) -> None:
+    addresses.derive(chain="BTC", count=2)
+    first, second = (invited(sale=sale, now=now) for _ in range(2))
+    with transaction.atomic():
+        assert addresses.issue(chain="BTC", invitation=first, now=now).index == 0
+        transaction.set_rollback(True)
+    with transaction.atomic():
+        given = addresses.issue(chain="BTC", invitation=second, now=now)
+    assert (given.index, given.owner_id, given.issued_at) == (0, second.pk, now)
+    assert given.address == addresses.derived(chain="BTC", index=0)
 
-    assert at_once(work) == []
-    assert sorted(DepositAddress.objects.values_list("index", flat=True)) == list(range(THREADS * EACH))
-    assert ChainCursor.objects.get(chain="BTC").next_index == THREADS * EACH
+
+def test_the_release_before_this_one_goes_on_beside_it(sale: Sale, now: datetime) -> None:
+    """It moves the counter, derives there, and writes a row that is handed out already."""
+    addresses.derive(chain="BTC", count=2)
+    ChainCursor.objects.filter(chain="BTC").update(next_index=3)
+    theirs = {"index": 2, "address": addresses.derived(chain="BTC", index=2), "issued_at": now}
+    DepositAddress.objects.create(chain="BTC", invitation=invited(sale=sale, now=now), **theirs)
+    assert addresses.derive(chain="BTC", count=1) == 1
+    assert joined(sale=sale, now=now).addresses.get(chain="BTC").index == 0
+    assert rows("BTC") == [(index, addresses.derived(chain="BTC", index=index)) for index in range(4)]
 
 
-@only_sqlite
-def test_reading_before_writing_would_have_shared_one(invitations, now) -> None:
-    """The negative control: read, decide, write gives two people the same index."""
-    ChainCursor.objects.create(chain="BTC")
-    given: list[int] = []
-    together = threading.Barrier(THREADS)
+@pytest.mark.parametrize("ahead", [0, 5])
+def test_joining_takes_from_the_pool_and_never_waits_for_it(
+    sale: Sale, now: datetime, settings: Settings, ahead: int
+) -> None:
+    settings.ADDRESSES_AHEAD = ahead
+    tasks.derive()
+    join(sale, "v@example.org")
+    (invitation,) = invite_all(sale, now)
+    invitations.accept_terms(invitation=invitation, client_address=None, now=now, version=terms.current())
+    invitation.refresh_from_db()
+    wallet = {"btc_address": "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu", "eth_address": "0x" + "1" * 40}
+    invitations.enter_wallets(invitation=invitation, **wallet, now=now)
+    assert Invitation.objects.get().state == "joined"
+    for chain in Chain.values:
+        assert invitation.addresses.get(chain=chain).index == 0
+        assert addresses.waiting(chain).count() == max(0, ahead - 1)
 
-    def work(number: int) -> None:
-        index = ChainCursor.objects.get(chain="BTC").next_index
-        together.wait(timeout=30)
-        ChainCursor.objects.filter(chain="BTC").update(next_index=index + 1)
-        given.append(index)
 
-    assert at_once(work) == []
-    assert given == [0] * THREADS
-    assert ChainCursor.objects.get(chain="BTC").next_index == 1
+# --- for the owner of the key -----------------------------------------------------------------------------------------
+def test_what_the_owner_must_know(sale: Sale, now: datetime, settings: Settings) -> None:
+    assert addresses.published() == [Published("BTC", 0, 0, None), Published("ETH", 0, 0, None)]
+    assert addresses.published()[0].gap_limit == 20
+    settings.ADDRESSES_AHEAD = 30
+    addresses.derive_ahead(chain="BTC", most=30)
+    for _ in range(2):
+        joined(sale=sale, now=now)
+    btc, eth = addresses.published()
+    assert (btc, btc.gap_limit) == (Published("BTC", issued=2, waiting=28, highest=1), 30)
+    assert (eth, eth.gap_limit) == (Published("ETH", issued=2, waiting=0, highest=1), 20)
+
+
+def test_the_highest_is_the_highest_also_above_one_that_came_back(sale: Sale, now: datetime) -> None:
+    addresses.derive(chain="BTC", count=4)
+    higher = DepositAddress.objects.filter(chain="BTC", index=2)
+    higher.update(invitation=invited(sale=sale, now=now), issued_at=timezone.now())
+    assert addresses.published()[0] == Published("BTC", issued=1, waiting=3, highest=2)
