@@ -205,10 +205,23 @@ class OutboxAdmin(RecordAdmin):
         self.message_user(request, f"{revived} of {len(chosen)} will be tried again; the others are not parked.", level)
 
 
+class OwedBack(admin.SimpleListFilter):
+    title = "owed back"
+    parameter_name = "owed"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "something"), ("no", "nothing")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Deposit]) -> QuerySet[Deposit]:
+        if self.value() == "yes":  # the state is in an index
+            return queryset.filter(state=Deposit.State.REVIEW, owed_back__gt=0)
+        return queryset.filter(owed_back=0) if self.value() == "no" else queryset
+
+
 @admin.register(Deposit)
 class DepositAdmin(RecordAdmin):
     list_display = ("first_seen_at", "chain", "txid", "coins", "state", "review", "owed", "address")
-    list_filter = ("state", "review", "chain")
+    list_filter = ("state", "review", OwedBack, "chain")
     list_select_related = ("address",)
     search_fields = ("txid__exact", "address__address__exact")
     search_help_text = "A transaction id or a deposit address, whole"

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ico import api, journey, ops, views
+from ico import api, journey, ops, ops_owed, views
 
 app_name = "ico"
 urlpatterns = [
@@ -20,4 +20,6 @@ urlpatterns = [
     path("api/openapi.json", api.openapi, name="openapi"),
     path("ops/", ops.panel, name="ops"),
     path("ops/data.json", ops.data, name="ops_data"),
+    path("ops/owed/", ops_owed.page, name="ops_owed"),
+    path("ops/owed/list.csv", ops_owed.spreadsheet, name="ops_owed_csv"),
 ]
