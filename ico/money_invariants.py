@@ -1,5 +1,7 @@
 """The invariants of caps, addresses and deposits."""
 
+from itertools import islice
+
 from django.conf import settings
 from django.db.models import Count, F, Sum
 
@@ -51,24 +53,40 @@ def ledger_adds_up(evidence: Evidence) -> Finding:
 
 
 def addresses_unique(evidence: Evidence) -> Finding:
-    """Who joined has one address on each chain, nobody else's, and it is the one the public key gives at its index."""
-    breaches = []
+    """Who joined has one address on each chain, nobody else's; what was derived, handed out or not, is what the public
+    key gives, index by index without a gap."""
     joined = Invitation.objects.filter(joined_at__isnull=False)
     wrong = joined.annotate(given=Count("addresses")).exclude(given=len(Chain.values))
-    breaches += [f"invitation {key} has {given} addresses" for key, given in wrong.values_list("pk", "given")]
+    breaches = [f"invitation {key} has {given} addresses" for key, given in wrong.values_list("pk", "given")]
     for chain in Chain.values:
-        issued = DepositAddress.objects.filter(chain=chain)
-        twice = issued.values("address").annotate(owners=Count("pk")).filter(owners__gt=1)
-        breaches += [f"{row['address']} was given to {row['owners']} people" for row in twice]
-        cursor = ChainCursor.objects.filter(chain=chain).first()
-        beyond = issued.filter(index__gte=cursor.next_index if cursor else 0).count()
-        if beyond:
-            breaches.append(f"{chain}: {beyond} addresses stand beyond the next unused index")
-        step = max(1, issued.count() // ADDRESSES_DERIVED_AGAIN)
-        for index, address in issued.order_by("index").values_list("index", "address")[::step]:
-            if addresses.derived(chain=chain, index=index) != address:
-                breaches.append(f"{chain} {index}: {address} is not what the public key gives")
+        breaches += _not_dense(chain) + _of_another_key(chain)
     return finding(DepositAddress.objects.count(), breaches)
+
+
+def _not_dense(chain: str) -> list[str]:
+    rows = DepositAddress.objects.filter(chain=chain)
+    twice = rows.values("wire").annotate(times=Count("pk")).filter(times__gt=1)
+    breaches = [f"{row['wire']} can be given to {row['times']} people" for row in twice]
+    cursor = ChainCursor.objects.filter(chain=chain).first()
+    next_index = cursor.next_index if cursor else 0
+    beyond = rows.filter(index__gte=next_index).count()
+    if beyond:
+        breaches.append(f"{chain}: {beyond} addresses stand beyond the next unused index")
+    missing = next_index + beyond - rows.count()
+    if missing:
+        breaches.append(f"{chain}: {missing} indexes below {next_index} have no address")
+    return breaches
+
+
+def _of_another_key(chain: str) -> list[str]:
+    """`manage.py addresses --check` derives every one of them again."""
+    rows = DepositAddress.objects.filter(chain=chain).order_by("index").values_list("index", "address")
+    step = max(1, rows.count() // ADDRESSES_DERIVED_AGAIN)
+    return [
+        f"{chain} {index}: {address} is not what the public key gives"
+        for index, address in islice(rows.iterator(), 0, None, step)
+        if addresses.derived(chain=chain, index=index) != address
+    ]
 
 
 def deposits_explained(evidence: Evidence) -> Finding:

@@ -14,9 +14,9 @@ import pytest
 from django.utils import timezone
 
 from config import audit
-from ico import caps, deposits, invitations, release, terms, waitlist
+from ico import addresses, caps, deposits, invitations, release, terms, waitlist
 from ico.chains.simulated import SimulatedChain
-from ico.models import DepositAddress, Entrant, Invitation, LedgerEntry, Sale
+from ico.models import Entrant, Invitation, LedgerEntry, Sale
 from tests.concurrency.conftest import WALLETS
 from tests.concurrency.rivals import together
 from tests.ico.conftest import invite_all, join
@@ -47,7 +47,8 @@ def again_and_again(step: Callable[[random.Random, int], object], seed: int) -> 
     return live
 
 
-def test_everything_at_once(sale: Sale, now: datetime, chains: dict[str, SimulatedChain]) -> None:
+def test_everything_at_once(sale: Sale, now: datetime, chains: dict[str, SimulatedChain], settings: Any) -> None:
+    settings.ADDRESSES_AHEAD = 3  # so that joining finds some, and none
     tickets = [join(sale, f"early{n}@example.org").ticket for n in range(20)]
     invite_all(sale, now)
     Sale.objects.update(batch_size=4)
@@ -70,6 +71,9 @@ def test_everything_at_once(sale: Sale, now: datetime, chains: dict[str, Simulat
             mine.refresh_from_db()
             invitations.enter_wallets(invitation=mine, **WALLETS, now=timezone.now())
 
+    def derive_ahead(dice: random.Random, n: int) -> None:
+        addresses.derive_ahead(chain=dice.choice(["BTC", "ETH"]), most=dice.randrange(1, 4))
+
     def let_run_out(dice: random.Random, n: int) -> None:
         if n % 4 == 3:
             unused = (
@@ -80,7 +84,7 @@ def test_everything_at_once(sale: Sale, now: datetime, chains: dict[str, Simulat
 
     def pay_and_follow(chain: str) -> Callable[[random.Random, int], None]:
         def step(dice: random.Random, n: int) -> None:
-            address = DepositAddress.objects.filter(chain=chain).order_by("?").first()
+            address = addresses.issued(chain).order_by("?").first()
             if address is not None:
                 worth = dice.choice([500, 60_000, 150_000])  # cents: the last is more than an allowance
                 rate = caps.rate_now(chain)
@@ -92,7 +96,7 @@ def test_everything_at_once(sale: Sale, now: datetime, chains: dict[str, Simulat
 
         return step
 
-    steps = [sign_up, sign_up, leave, invite, invite, take_part, take_part, let_run_out]
+    steps = [sign_up, sign_up, leave, invite, invite, take_part, take_part, let_run_out, derive_ahead]
     steps += [pay_and_follow("BTC"), pay_and_follow("ETH")]
     assert together(*[again_and_again(step, seed) for seed, step in enumerate(steps)]) == []
     waitlist.give_numbers(sale_id=sale.pk)

@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import F
 
 from config import audit
-from ico import deposits, invitations, outbox, waitlist
+from ico import addresses, deposits, invitations, outbox, waitlist
 from ico.models import (
     ChainCursor,
     Deposit,
@@ -48,6 +48,7 @@ def books(sale: Sale, now: datetime, settings: object, tmp_path: Path) -> Sale:
     for invitation in invited[:2]:
         accept(invitation, now)
         enter(invitation, now)
+    addresses.derive(chain="BTC", count=1)
     pay(invited[0], now)
     Invitation.objects.filter(pk=invited[2].pk).update(expires_at=now)
     invitations.expire(now=now)
@@ -135,6 +136,14 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
         lambda: DepositAddress.objects.filter(chain="ETH", index=0).update(address="0x" + "1" * 40),
     ),
     "an index that will be given again": ("addresses-unique", lambda: ChainCursor.objects.update(next_index=1)),
+    "an address in the pool that the key does not give": (
+        "addresses-unique",
+        lambda: DepositAddress.objects.filter(chain="BTC", invitation=None).update(address="bc1qnobody"),
+    ),
+    "an index that was left out": (
+        "addresses-unique",
+        lambda: DepositAddress.objects.filter(chain="BTC", invitation=None).delete(),
+    ),
     "an excess that vanished": ("deposits-explained", lambda: Deposit.objects.update(owed_back=999_999)),
     "a deposit that is not on the chain": ("deposits-on-chain-once", lambda: Deposit.objects.update(txid="f" * 64)),
     "a deposit credited too early": (
