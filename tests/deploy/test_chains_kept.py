@@ -146,5 +146,5 @@ def survives_a_kill(bitcoin: Knots) -> int:
 
 
 def test_what_a_node_says_instead_of_an_answer_is_a_refusal(port: int, tmp_path: Path) -> None:
-    with node(port, tmp_path), pytest.raises(Refused, match="does_not_exist"):
+    with node(port, tmp_path), pytest.raises(Refused, match="Method not found"):
         ask(f"http://127.0.0.1:{port}", "does_not_exist")

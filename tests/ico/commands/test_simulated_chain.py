@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -34,6 +35,27 @@ def test_once_mines_so_many_on_both_chains() -> None:
     assert told.count("\n") == 6
     assert "BTC block 3 " in told
     assert "ETH block 1 0x" in told
+
+
+def node(settings, *chains: str) -> None:
+    addresses = dict.fromkeys(chains, urlsplit("http://127.0.0.1:1"))
+    settings.NODES = {"BTC": None, "ETH": None, **addresses}
+
+
+def test_a_chain_with_a_real_node_is_not_mined(settings) -> None:
+    node(settings, "ETH")
+    told = run("--once", "3")
+    assert "BTC block 3 " in told
+    assert "ETH" not in told
+    assert nodes.simulated("ETH").tip().height == 0
+    with pytest.raises(CommandError, match="ETH has a real node"):
+        run("--reorg", "ETH:1")
+
+
+def test_where_every_chain_has_a_real_node_there_is_nothing_to_mine(settings) -> None:
+    node(settings, "BTC", "ETH")
+    with pytest.raises(CommandError, match="Every chain has a real node"):
+        run("--once", "1")
 
 
 def test_the_load_fills_the_blocks() -> None:
