@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,7 +11,7 @@ from typing import TypeVar
 from django.db.models import Q
 
 from ico import books
-from ico.chains.base import Block, ChainClient, Transfer
+from ico.chains.base import Block, Transfer
 from ico.models import Deposit, DepositAddress
 
 State, Review = Deposit.State, Deposit.Review
@@ -21,53 +21,58 @@ CHUNK = 500  # SQLite takes at least 999 parameters in one statement
 
 
 @dataclass(frozen=True, slots=True)
-class OnChain:
-    height: int
-    address: str
-    amount: int
-
-
-@dataclass(frozen=True, slots=True)
 class Arrival:
+    """A transfer to one of our addresses."""
+
     transfer: Transfer
     block: Block | None  # None: in the mempool
+    address_id: int
+    invitation_id: int
+
+    @property
+    def key(self) -> Key:
+        return self.transfer.txid, self.transfer.position
 
 
-def record(
-    *,
-    chain: str,
-    blocks: Sequence[tuple[Block, Sequence[Transfer]]],
-    appeared: Sequence[Transfer],
-    gone: Collection[str],
-    now: datetime,
-) -> None:
-    """Take in what was seen: what really moved in blocks, newly in the mempool, and which waiting transactions will
-    never pay (the node does not know them any more, or they failed in a block). Inside the caller's transaction."""
-    found: dict[Key, Arrival] = {_key(transfer): Arrival(transfer, None) for transfer in appeared}
-    found |= {_key(transfer): Arrival(transfer, block) for block, transfers in blocks for transfer in transfers}
-    ours = _our_addresses(chain, {arrival.transfer.address for arrival in found.values()})
-    found = {key: a for key, a in found.items() if a.transfer.address in ours and a.transfer.amount > 0}
-    known = _known(chain, found)
-    new = [_new(chain, ours, arrival, now) for key, arrival in found.items() if key not in known]
-    Deposit.objects.bulk_create(new)
-    changed = [deposit for key, deposit in known.items() if _moved(deposit, found[key].block)]
-    _save_places(changed)
-    _drop(chain, set(gone) - {txid for (txid, _), arrival in found.items() if arrival.block is not None})
+def ours(chain: str, transfers: Iterable[tuple[Transfer, Block | None]]) -> list[Arrival]:
+    """Those that pay an address that was handed out, however many were: one query by the unique index for each few
+    hundred addresses of the block. An address that nobody was given yet is nobody's, and so is what arrives there: only
+    the reconciliation of balances shows it."""
+    worth = [(transfer, block) for transfer, block in transfers if transfer.amount > 0]
+    owners: dict[str, tuple[int, int]] = {}
+    rows = DepositAddress.objects.filter(chain=chain, invitation__isnull=False)
+    for chunk in _chunks({transfer.address for transfer, _ in worth}):
+        found = rows.filter(wire__in=chunk).values_list("wire", "pk", "invitation_id")
+        owners.update((wire, (key, owner)) for wire, key, owner in found)
+    return [
+        Arrival(transfer, block, *owners[transfer.address]) for transfer, block in worth if transfer.address in owners
+    ]
 
 
-def gone(*, chain: str, client: ChainClient) -> set[str]:
-    """The txids of waiting deposits that the node does not know any more."""
-    waiting = set(Deposit.objects.filter(chain=chain, state=State.SEEN).values_list("txid", flat=True))
-    return waiting - client.waiting(waiting) if waiting else set()
+def record(*, chain: str, found: Iterable[Arrival], never: Collection[str], now: datetime) -> None:
+    """Take in what was found, the mempool before the blocks, and which waiting transactions will never pay (the node
+    does not know them any more, or they failed in a block). Inside the caller's transaction."""
+    newest = {arrival.key: arrival for arrival in found}
+    known = _known(chain, newest)
+    Deposit.objects.bulk_create(_new(chain, arrival, now) for key, arrival in newest.items() if key not in known)
+    _save_places([deposit for key, deposit in known.items() if _moved(deposit, newest[key].block)])
+    _drop(chain, set(never) - {txid for (txid, _), arrival in newest.items() if arrival.block is not None})
 
 
-def participants(*, chain: str, above_height: int, blocks: Sequence[tuple[Block, Sequence[Transfer]]]) -> set[int]:
-    """The invitations whose deposits a step may undo or book that goes back to this height and on with these blocks:
-    it locks them all at once, for undoing and booking would lock them in two orders."""
-    seen = _our_addresses(chain, {transfer.address for _, transfers in blocks for transfer in transfers})
+def waiting(chain: str, *, after: int) -> tuple[set[str], int]:
+    """The txids of waiting deposits, a bounded number of them behind the row `after`, and the last one's row (0 at the
+    end: begin again)."""
+    rows = Deposit.objects.filter(chain=chain, state=State.SEEN, pk__gt=after).order_by("pk")
+    some = list(rows.values_list("pk", "txid")[:CHUNK])
+    return {txid for _, txid in some}, some[-1][0] if len(some) == CHUNK else 0
+
+
+def participants(*, chain: str, above_height: int, found: Iterable[Arrival]) -> set[int]:
+    """The invitations whose deposits a step may undo or book that goes back to this height and finds these: it locks
+    them all at once, for undoing and booking would lock them in two orders."""
     open_or_lost = Q(block_height__gt=above_height) | Q(settled_at=None)
-    known = Deposit.objects.filter(open_or_lost, chain=chain).select_related("address")
-    return {row.owner_id for row in seen.values()} | {deposit.address.owner_id for deposit in known}
+    known = Deposit.objects.filter(open_or_lost, chain=chain).values_list("address__invitation", flat=True)
+    return {arrival.invitation_id for arrival in found} | set(known)
 
 
 def unconfirm(*, chain: str, above_height: int, now: datetime) -> None:
@@ -78,35 +83,7 @@ def unconfirm(*, chain: str, above_height: int, now: datetime) -> None:
     # What was compensated has no block any more. A deposit that was compensated earlier stays in review.
     lost.filter(state=State.REVIEW, review=Review.REORG).update(block_height=None, block_hash="")
     waiting_again = {"state": State.SEEN, "review": "", "owed_back": 0, "block_height": None, "block_hash": ""}
-    lost.update(**waiting_again, settled_at=None, settled_tip=None)
-
-
-def on_chain(*, chain: str, client: ChainClient, last: int) -> dict[Key, OnChain]:
-    ours = set(DepositAddress.objects.filter(chain=chain, invitation__isnull=False).values_list("wire", flat=True))
-    blocks = (block for height in range(last + 1) if (block := client.blocks([height])[0]))
-    return {
-        _key(transfer): OnChain(height=block.height, address=transfer.address, amount=transfer.amount)
-        for block in blocks
-        for transfer in moved(client, block)[0]
-        if transfer.address in ours and transfer.amount > 0
-    }
-
-
-def moved(client: ChainClient, block: Block) -> tuple[Sequence[Transfer], set[str]]:
-    """What a block's transactions moved, and those of them that failed."""
-    transfers = client.transfers([block])[0]
-    really = client.moved(block, {transfer.txid for transfer in transfers})
-    failed = {transfer.txid for transfer in transfers} - really
-    return [transfer for transfer in transfers if transfer.txid in really], failed
-
-
-def _key(transfer: Transfer) -> Key:
-    return transfer.txid, transfer.position
-
-
-def _our_addresses(chain: str, addresses: Iterable[str]) -> dict[str, DepositAddress]:
-    rows = DepositAddress.objects.filter(chain=chain, invitation__isnull=False)
-    return {row.wire: row for chunk in _chunks(addresses) for row in rows.filter(wire__in=chunk)}
+    lost.update(**waiting_again, settled_at=None, settled_tip=None, settled_final=None)
 
 
 def _known(chain: str, keys: Iterable[Key]) -> dict[Key, Deposit]:
@@ -116,19 +93,19 @@ def _known(chain: str, keys: Iterable[Key]) -> dict[Key, Deposit]:
     return {key: row for row in found if (key := (row.txid, row.position)) in wanted}
 
 
-def _new(chain: str, ours: dict[str, DepositAddress], arrival: Arrival, now: datetime) -> Deposit:
+def _new(chain: str, arrival: Arrival, now: datetime) -> Deposit:
     transfer, block = arrival.transfer, arrival.block
     deposit = Deposit(
         chain=chain,
         txid=transfer.txid,
         position=transfer.position,
-        address=ours[transfer.address],
+        address_id=arrival.address_id,
         amount=transfer.amount,
         first_seen_at=now,
     )
     if block is not None:
         # After a downtime a payment counts from when the chain had it, not from when we looked.
-        deposit.first_seen_at = min(now, datetime.fromtimestamp(block.time, UTC))
+        deposit.first_seen_at = min(now, datetime.fromtimestamp(max(0, min(block.time, now.timestamp())), UTC))
         _moved(deposit, block)
     return deposit
 

@@ -18,7 +18,7 @@ from ico.models import Chain, Deposit, Invitation, LedgerEntry, Rate
 
 logger = logging.getLogger(__name__)
 MOST_AT_ONCE = 250  # a step holds the write lock, and signups wait for it
-SETTLED = ["credited_cents", "owed_back", "state", "review", "settled_at", "settled_tip"]
+SETTLED = ["credited_cents", "owed_back", "state", "review", "settled_at", "settled_tip", "settled_final"]
 
 State, Review = Deposit.State, Deposit.Review
 
@@ -50,18 +50,18 @@ def judge(*, amount: int, chain: str, rate: Rate, room_cents: int, minimum_cents
     return Booking(cents=room_cents, owed_back=amount - caps.amount_for(room_cents, rate, chain), review=Review.EXCESS)
 
 
-def settle(*, chain: str, tip: int, required: int, now: datetime) -> int:
-    """Book what is not settled and at least `required` deep under a chain followed up to `tip`; how many. Inside the
-    caller's transaction."""
+def settle(*, chain: str, tip: int, final: int, now: datetime) -> int:
+    """Book what is not settled and stands in a block up to `final`, the chain being followed up to `tip`; how many.
+    Inside the caller's transaction."""
     unsettled = Q(state=State.CONFIRMING) | Q(state=State.REVIEW, review=Review.REORG)
     due = (
-        Deposit.objects.filter(unsettled, chain=chain, block_height__lte=tip - required + 1)
+        Deposit.objects.filter(unsettled, chain=chain, block_height__lte=final)
         .select_related("address")
         .order_by("block_height", "pk")[:MOST_AT_ONCE]
     )
     deposits = list(due)
     for deposit in deposits:
-        deposit.settled_tip = tip
+        deposit.settled_tip, deposit.settled_final = tip, final
     invitations = _locked(deposits)
     entries = [entry for deposit in deposits for entry in _book(deposit, invitations[deposit.address.owner_id], now)]
     LedgerEntry.objects.bulk_create(entries)
@@ -82,7 +82,7 @@ def compensate(deposits: Sequence[Deposit], *, now: datetime) -> None:
         deposit.credited_cents, deposit.owed_back = 0, 0
         deposit.state, deposit.review = State.REVIEW, Review.REORG
         deposit.block_height, deposit.block_hash = None, ""
-        deposit.settled_at, deposit.settled_tip = None, None
+        deposit.settled_at, deposit.settled_tip, deposit.settled_final = None, None, None
         deposit.save()
         logger.error(
             "A reorg of %s undid a credited deposit: %s:%s, %d cents compensated for invitation %d",

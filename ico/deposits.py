@@ -1,34 +1,31 @@
 """Following the chains: every transfer to one of our addresses is recorded once and kept in step with the chain.
 
-    seen (mempool) -> confirming (in a block) -> credited or in review (deep enough; `books` decides)
-    seen -> dropped (gone from the mempool)       any of them -> back to seen (its block was given up)
+    seen (mempool) -> confirming (in a block) -> credited or in review (final; `books` decides)
+    seen -> dropped (gone from the mempool, or failed in a block)       any of them -> back to seen (block given up)
 
-One step asks the node first, outside any transaction, and then changes blocks, deposits, books and cursor in one. Only
-one follower gets to do so: the cursor is moved by a conditional UPDATE from where the step began.
+One step asks the node first, outside any transaction (`sightings`), and then changes blocks, deposits, books and cursor
+in one. Only one follower gets to do so: the cursor is moved by a conditional UPDATE from where the step began. A step
+that fails changes nothing; why it failed is written beside the cursor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from django.conf import settings
-from django.db.models import Q
+from django.db import Error as DatabaseError
 
 from config import transactions
-from ico import arrivals, books, locks
-from ico.chains import follow as following
+from ico import arrivals, books, cursors, locks, sightings
+from ico.arrivals import Arrival
 from ico.chains import load
-from ico.chains.base import Block, ChainClient, GaugedClient, Transfer, WrongChain
-from ico.chains.follow import Advance, Diverged, Point, Rewind
-from ico.models import ChainCursor, ChainReading, DepositAddress, FollowedBlock
+from ico.chains.base import ChainClient, GaugedClient, NodeBehind
+from ico.models import ChainCursor, ChainReading
 from ico.nodes import client_for as client_for
 from ico.payments import status as status
-
-MOST_BLOCKS = 200
-KEPT_BLOCKS = 288  # far deeper than any reorg that a payment should survive
-CLOCK_ERROR = timedelta(hours=2)  # what Bitcoin lets a miner be wrong by
+from ico.sightings import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,47 +45,85 @@ class Followed:
         return self.tip_height - self.height
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the node said at the beginning of a step."""
+class Follower:
+    """One chain, followed with one client, step by step. A restart costs nothing but the look at the whole mempool."""
 
-    tip: Block
-    ancestor: Point
-    rewound: int
-    blocks: Sequence[tuple[Block, Sequence[Transfer]]]
-    appeared: Sequence[Transfer]
-    gone: set[str]  # txids that waited and are not known to the node any more
-    failed: set[str]  # txids in the blocks that moved nothing
+    def __init__(self, client: ChainClient) -> None:
+        self._client = client
+        self._mempool = sightings.Mempool(client)
+        self._network = ""  # as the node named it; empty until it was asked, and again when the connection was lost
 
-    @property
-    def end(self) -> Point:
-        return Point(self.blocks[-1][0].height, self.blocks[-1][0].hash) if self.blocks else self.ancestor
+    def step(self, now: datetime) -> Followed:
+        """One bounded step. Raises a `ChainError` when there is something wrong with the node or its chain; then
+        nothing was changed, except that the cursor says so."""
+        cursor = cursors.load(self._client.chain)
+        try:
+            followed = self._step(cursor, now)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            self._network = ""
+            cursors.record_trouble(cursor, error, behind=_is_behind(error), now=now)
+            raise
+        if not followed.overtaken:
+            self._mempool.taken_in()
+        return followed
+
+    def _step(self, cursor: ChainCursor, now: datetime) -> Followed:
+        self._know_the_chain(cursor, now)
+        # The mempool before the tip: what is in neither then was really dropped, and not just mined in between.
+        appeared, gone = self._mempool.appeared(), self._mempool.gone()
+        view = sightings.look(self._client, stored=cursors.stored(cursor), patient=_is_patient(cursor, now))
+        return _take_in(cursor, view, appeared, gone, self._network, now)
+
+    def _know_the_chain(self, cursor: ChainCursor, now: datetime) -> None:
+        if self._network:
+            return
+        network = cursors.check_network(cursor, self._client)
+        if not cursor.block_hash:
+            cursors.begin(cursor, self._client, now)
+        cursors.check_genesis(cursor, self._client)
+        self._network = network
 
 
 def follow(*, chain: str, client: ChainClient, now: datetime) -> Followed:
-    """One bounded step. Raises `WrongChain` when the node is on another chain than the books, `ChainUnavailable` and
-    `ChainBusy` when it does not answer; then nothing was changed."""
-    cursor = _cursor(chain, client, now)
-    view = _look(cursor, client)
-    return _take_in(cursor, view, now)
+    """One bounded step, by whoever takes only one."""
+    if client.chain != chain:
+        raise ValueError(f"a client of {client.chain} was given for {chain}")
+    return Follower(client).step(now)
 
 
 @transactions.retried
-def _take_in(cursor: ChainCursor, view: View, now: datetime) -> Followed:
-    chain = cursor.chain
-    if not _claim(cursor, view, now):
+def _take_in(
+    cursor: ChainCursor, view: View, appeared: Collection[Arrival], gone: set[str], network: str, now: datetime
+) -> Followed:
+    chain, end, above = cursor.chain, view.end, view.ancestor.height
+    rewound = cursor.height - above
+    if not cursors.claim(cursor, end=end, ancestor=view.ancestor, tip=view.tip, network=network, now=now):
         return Followed(chain, cursor.height, cursor.tip_height, overtaken=True)
-    if view.rewound:
-        above = view.ancestor.height
-        locks.invitations(arrivals.participants(chain=chain, above_height=above, blocks=view.blocks))
+    if rewound:
+        locks.invitations(arrivals.participants(chain=chain, above_height=above, found=view.arrivals))
         arrivals.unconfirm(chain=chain, above_height=above, now=now)
-    _remember(chain, view)
+    cursors.remember(chain, ancestor=view.ancestor, rewound=rewound > 0, blocks=view.blocks)
     # During a reorg a transaction may be in neither place, so nothing counts as dropped in a step that rewinds.
-    complete = not view.rewound and view.end.hash == view.tip.hash
-    gone = view.gone if complete else set()
-    arrivals.record(chain=chain, blocks=view.blocks, appeared=view.appeared, gone=gone | view.failed, now=now)
-    booked = books.settle(chain=chain, tip=view.end.height, required=settings.CONFIRMATIONS[chain], now=now)
-    return Followed(chain, view.end.height, view.tip.height, len(view.blocks), view.rewound, booked)
+    never = view.failed | gone if view.is_whole and not rewound else view.failed
+    arrivals.record(chain=chain, found=[*appeared, *view.arrivals], never=never, now=now)
+    booked = books.settle(chain=chain, tip=end.height, final=view.final, now=now)
+    return Followed(chain, end.height, view.tip.height, len(view.blocks), rewound, booked)
+
+
+def _is_patient(cursor: ChainCursor, now: datetime) -> bool:
+    """Whether a node whose tip is too low is still taken for one that is behind."""
+    since = cursor.behind_since or now
+    return (now - since).total_seconds() < settings.NODE_PATIENCE_SECONDS
+
+
+def _is_behind(error: Exception) -> bool | None:
+    """None when the error does not tell. A node that says itself that it is catching up is not a chain that went back,
+    however long that takes."""
+    if isinstance(error, sightings.TipBelow):
+        return True
+    return False if isinstance(error, NodeBehind) else None
 
 
 def read_load(*, client: GaugedClient, now: datetime) -> None:
@@ -105,120 +140,3 @@ def read_load(*, client: GaugedClient, now: datetime) -> None:
             "observed_at": min(now, newest),
         },
     )
-
-
-def agreed_height(chain: str) -> int:
-    """Up to where the node's chain is still the one that was followed; below the cursor while a reorg has not been
-    followed yet, -1 if nothing was followed."""
-    client = client_for(chain)
-    followed = FollowedBlock.objects.filter(chain=chain).order_by("-height").values_list("height", "block_hash")
-    for height, block_hash in followed.iterator():
-        block = client.blocks([height])[0]
-        if block is not None and block.hash == block_hash:
-            return height
-    return -1
-
-
-def on_chain(*, chain: str, last: int) -> dict[tuple[str, int], arrivals.OnChain]:
-    """Every transfer to us on the node's chain up to a height, by (txid, position): what an audit compares with."""
-    return arrivals.on_chain(chain=chain, client=client_for(chain), last=last)
-
-
-def _cursor(chain: str, client: ChainClient, now: datetime) -> ChainCursor:
-    """The cursor; on the first step it is put before the first block that can hold a payment to us."""
-    cursor, _ = ChainCursor.objects.get_or_create(chain=chain)
-    if cursor.block_hash:
-        return cursor
-    tip = client.tip()
-    first = (
-        DepositAddress.objects.filter(chain=chain, issued_at__isnull=False)
-        .order_by("issued_at")
-        .values_list("issued_at", flat=True)
-        .first()
-    )
-    moment = int(((first or now) - CLOCK_ERROR).timestamp())
-
-    def time_at(height: int) -> int | None:
-        block = client.blocks([height])[0]
-        return None if block is None else block.time
-
-    height = following.first_height_after(moment, tip_height=tip.height, time_at=time_at)
-    genesis, start = client.blocks([0, max(0, height - 1)])
-    if genesis is None or start is None:
-        raise WrongChain(f"the {chain} node has no block to begin with")
-    _begin(chain, tip, genesis, start)
-    cursor.refresh_from_db()
-    return cursor
-
-
-@transactions.retried
-def _begin(chain: str, tip: Block, genesis: Block, start: Block) -> None:
-    begun = ChainCursor.objects.filter(chain=chain, block_hash="").update(
-        height=start.height, block_hash=start.hash, tip_height=tip.height
-    )
-    if begun:  # else a rival began in the same moment
-        FollowedBlock.objects.bulk_create([_followed(chain, block) for block in {genesis, start}])
-
-
-def _look(cursor: ChainCursor, client: ChainClient) -> View:
-    # The mempool is asked before the tip: what is in neither then was really dropped, and not just mined in between.
-    appeared = client.appeared()
-    gone = arrivals.gone(chain=cursor.chain, client=client)
-    tip = client.tip()
-    stored = _stored(cursor, client)
-
-    def hash_at(height: int) -> str | None:
-        block = tip if height == tip.height else client.blocks([height])[0]
-        return None if block is None else block.hash
-
-    decision = following.decide(stored, tip_height=tip.height, hash_at=hash_at, most=MOST_BLOCKS)
-    match decision:
-        case Diverged():
-            raise WrongChain(
-                f"none of the {len(stored)} newest {cursor.chain} blocks we followed is on the node's chain"
-            )
-        case Advance(first=first, last=last):
-            ancestor = stored[-1]
-        case Rewind(ancestor=ancestor, first=first, last=last):
-            pass
-        case _:
-            ancestor, first, last = stored[-1], 1, 0
-    fetched = [block for height in range(first, last + 1) if (block := client.blocks([height])[0])]
-    linked = following.joined(fetched, after=ancestor)
-    told = [(block, *arrivals.moved(client, block)) for block in linked]
-    blocks = [(block, transfers) for block, transfers, _ in told]
-    failed = {txid for _, _, some in told for txid in some}
-    return View(tip, ancestor, cursor.height - ancestor.height, blocks, appeared, gone, failed)
-
-
-def _stored(cursor: ChainCursor, client: ChainClient) -> list[Point]:
-    """The recent blocks we followed. The genesis block is kept with them for good: it says which chain the books are
-    about."""
-    recent = Q(height__gt=cursor.height - KEPT_BLOCKS, height__lte=cursor.height)
-    rows = FollowedBlock.objects.filter(recent | Q(height=0), chain=cursor.chain).order_by("height")
-    points = [Point(height, block_hash) for height, block_hash in rows.values_list("height", "block_hash")]
-    genesis = client.blocks([0])[0]
-    if genesis is None or points[0] != Point(0, genesis.hash):
-        raise WrongChain(f"the {cursor.chain} node's genesis block is not the one that the books began with")
-    return points if cursor.height < KEPT_BLOCKS else points[1:]
-
-
-def _claim(cursor: ChainCursor, view: View, now: datetime) -> bool:
-    begun_from = ChainCursor.objects.filter(chain=cursor.chain, height=cursor.height, block_hash=cursor.block_hash)
-    moved = begun_from.update(
-        height=view.end.height, block_hash=view.end.hash, tip_height=view.tip.height, followed_at=now
-    )
-    return moved == 1
-
-
-def _remember(chain: str, view: View) -> None:
-    blocks = FollowedBlock.objects.filter(chain=chain)
-    if view.rewound:
-        blocks.filter(height__gt=view.ancestor.height).delete()
-    if view.blocks:
-        FollowedBlock.objects.bulk_create([_followed(chain, block) for block, _ in view.blocks])
-        blocks.filter(height__gt=0, height__lte=view.end.height - KEPT_BLOCKS).delete()
-
-
-def _followed(chain: str, block: Block) -> FollowedBlock:
-    return FollowedBlock(chain=chain, height=block.height, block_hash=block.hash, parent_hash=block.parent)

@@ -7,10 +7,13 @@ from django.db.models import Count, F, Sum
 
 from config.audit import Evidence, Finding, Invariant, finding
 from ico import addresses, caps, deposits
-from ico.arrivals import OnChain
+from ico.arrivals import Key
+from ico.chains.base import ChainError
 from ico.models import Chain, ChainCursor, Deposit, DepositAddress, Invitation, LedgerEntry, Release, Sale
+from ico.onchain import NothingAgreed, OnChain, StillMoving, agreed, is_there, transfers_to_us
 
 ADDRESSES_DERIVED_AGAIN = 2_000  # a third of a millisecond each; of more, every n-th
+READINGS = 5  # of a chain that is reorganised each time
 
 
 def total_cap(evidence: Evidence) -> Finding:
@@ -114,22 +117,29 @@ def deposits_on_chain_once(evidence: Evidence) -> Finding:
     checked = 0
     for chain in Chain.values:
         if ChainCursor.objects.filter(chain=chain, height__gte=0).exists():
-            height, real = _undisturbed(chain)
+            try:
+                height, real = _undisturbed(chain)
+            except (ChainError, NothingAgreed, StillMoving) as error:
+                breaches.append(f"{chain} could not be held against its chain: {error}")
+                continue
             checked += len(real)
             breaches += _held_against(chain, height, real)
     return finding(checked, breaches)
 
 
-def _undisturbed(chain: str) -> tuple[int, dict[tuple[str, int], OnChain]]:
-    """The transfers to us up to the agreed height, read while no reorg reached down to it."""
-    while True:
-        height = deposits.agreed_height(chain)
-        real = deposits.on_chain(chain=chain, last=height)
-        if deposits.agreed_height(chain) >= height:
-            return height, real
+def _undisturbed(chain: str) -> tuple[int, dict[Key, OnChain]]:
+    """The transfers to us up to the agreed height, read while no reorg reached down to it, neither the node's nor one
+    that was followed meanwhile."""
+    client = deposits.client_for(chain)
+    for _ in range(READINGS):
+        point = agreed(chain, client)
+        real = transfers_to_us(chain, client, last=point.height)
+        if agreed(chain, client).height >= point.height and is_there(client, point):
+            return point.height, real
+    raise StillMoving(f"it was reorganised {READINGS} times while it was read")
 
 
-def _held_against(chain: str, height: int, real: dict[tuple[str, int], OnChain]) -> list[str]:
+def _held_against(chain: str, height: int, real: dict[Key, OnChain]) -> list[str]:
     booked = {
         (deposit.txid, deposit.position): deposit
         for deposit in Deposit.objects.filter(chain=chain, block_height__lte=height).select_related("address")
@@ -142,14 +152,20 @@ def _held_against(chain: str, height: int, real: dict[tuple[str, int], OnChain])
                 breaches.append(f"{deposit}: credited, and not on the chain")
         elif (found.address, found.amount) != (deposit.address.wire, deposit.amount):
             breaches.append(f"{deposit}: not the amount or the address that the chain has")
-        elif deposit.state == Deposit.State.CREDITED and _depth_when_settled(deposit) < settings.CONFIRMATIONS[chain]:
+        elif found.height != deposit.block_height:
+            breaches.append(f"{deposit}: in block {found.height} of the chain, and not in {deposit.block_height}")
+        elif deposit.state == Deposit.State.CREDITED and not _was_final(deposit):
             breaches.append(f"{deposit}: credited before it was deep enough")
     return breaches
 
 
-def _depth_when_settled(deposit: Deposit) -> int:
-    """Not the depth now: a reorg may leave the tip lower than it was, above a block that still stands."""
-    return (deposit.settled_tip or 0) - (deposit.block_height or 0) + 1
+def _was_final(deposit: Deposit) -> bool:
+    """When it was settled, not now: a reorg may leave the tip lower than it was, above a block that still stands, and
+    an operator may have changed the depth since. Rows from before `settled_final` only say how high the tip was."""
+    tip, block = deposit.settled_tip or 0, deposit.block_height or 0
+    if deposit.settled_final is None:
+        return tip - block + 1 >= settings.CONFIRMATIONS[deposit.chain]
+    return block <= deposit.settled_final <= tip
 
 
 INVARIANTS = [

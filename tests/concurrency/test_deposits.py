@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.db.models import F, Sum
 
-from ico import books, deposits
+from ico import books, cursors, deposits, sightings
 from ico.chains.simulated import SimulatedChain
 from ico.models import Deposit, Invitation, LedgerEntry
 from tests.concurrency.conftest import enters_wallets
@@ -85,7 +85,7 @@ def test_a_deposit_that_two_followers_saw_is_credited_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pay(chains, person, ETH=SMALL)
-    both_have("_look", monkeypatch, deposits)
+    both_have("look", monkeypatch, sightings)
     assert together(follows("ETH"), follows("ETH")) == []
     assert credited(person) == (300, 300)
     assert broken(now) == set()
@@ -120,7 +120,7 @@ def test_without_the_cursors_claim_a_deposit_is_credited_twice(
     follows("ETH")()
     assert Deposit.objects.get().state == Deposit.State.CONFIRMING
     settings.CONFIRMATIONS = {"BTC": 1, "ETH": 1}
-    monkeypatch.setattr(deposits, "_claim", lambda *args: True)
+    monkeypatch.setattr(cursors, "claim", lambda *args, **where: True)
     there, honest = threading.Barrier(2), books._locked
 
     def locked_when_both_have_read(due: Any) -> Any:
@@ -141,7 +141,7 @@ def test_full_payments_on_both_chains_at_once_fill_the_allowance_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pay(chains, person, **FULL)
-    both_have("_look", monkeypatch, deposits)
+    both_have("look", monkeypatch, sightings)
     assert together(follows("BTC"), follows("ETH")) == []
     assert credited(person) == (100_000, 100_000)
     assert sorted(Deposit.objects.values_list("credited_cents", "review")) == [(0, "excess"), (100_000, "")]

@@ -6,8 +6,8 @@ import pytest
 from django.db import IntegrityError
 from django.db.models import F, Sum
 
-from ico import arrivals, books, caps, deposits
-from ico.chains.base import BadAnswer, ChainUnavailable, WrongChain
+from ico import arrivals, books, caps, cursors, deposits, onchain, sightings
+from ico.chains.base import BadAnswer, ChainUnavailable, NodeBehind, WrongChain
 from ico.chains.simulated import SimulatedChain
 from ico.models import (
     ChainCursor,
@@ -24,11 +24,13 @@ ETHER = 10**18
 CENTS_PER_ETHER = 300_000  # the test sale's rate
 FULL = ETHER // 3 + 1  # fills an allowance of 100,000 cents
 DEPTH = 3
+PATIENCE = 600
 
 
 @pytest.fixture(autouse=True)
 def _depth(settings) -> None:
     settings.CONFIRMATIONS = {"BTC": 2, "ETH": DEPTH}
+    settings.NODE_PATIENCE_SECONDS = PATIENCE
 
 
 @pytest.fixture
@@ -306,24 +308,26 @@ def test_a_settled_excess_follows_a_reorg_too(chain, person, step) -> None:
     assert list(LedgerEntry.objects.order_by("pk").values_list("cents", flat=True)) == [100_000, -100_000, 100_000]
 
 
-def test_a_tip_that_goes_down_is_followed_down(chain, person, step) -> None:
+def test_a_tip_that_goes_down_and_stays_there_is_followed_down(chain, person, step, now) -> None:
     chain.send(address_of(person, "ETH"), ETHER // 10)
     chain.mine(2)
     step()
     chain.reorg(2, length=0)
-    step()
+    with pytest.raises(NodeBehind):
+        step()
+    step(now + timedelta(seconds=PATIENCE))
     assert ChainCursor.objects.get(chain="ETH").height == chain.tip().height == 0
     assert only().state == "seen"
 
 
 def test_the_same_block_delivered_twice_changes_nothing(chain, person, step, now) -> None:
     chain.send(address_of(person, "ETH"), ETHER // 10)
-    blocks = [(block, chain.transfers([block])[0]) for block in chain.mine(DEPTH)]
+    found = arrivals.ours("ETH", [(t, block) for block in chain.mine(DEPTH) for t in chain.transfers([block])[0]])
     step()
     before = list(Deposit.objects.values())
     for _ in range(2):
-        arrivals.record(chain="ETH", blocks=blocks, appeared=[], gone=[], now=now)
-        books.settle(chain="ETH", tip=chain.tip().height, required=1, now=now)
+        arrivals.record(chain="ETH", found=found, never=[], now=now)
+        books.settle(chain="ETH", tip=chain.tip().height, final=chain.tip().height, now=now)
     assert list(Deposit.objects.values()) == before
     assert LedgerEntry.objects.count() == 1
     assert credited(person) == 30_000
@@ -332,11 +336,11 @@ def test_the_same_block_delivered_twice_changes_nothing(chain, person, step, now
 def test_without_the_look_at_known_deposits_the_database_still_refuses(chain, person, step, now, monkeypatch) -> None:
     """The negative control: a second delivery that is taken for new meets the unique identity."""
     chain.send(address_of(person, "ETH"), ETHER // 10)
-    blocks = [(block, chain.transfers([block])[0]) for block in chain.mine(DEPTH)]
+    found = arrivals.ours("ETH", [(t, block) for block in chain.mine(DEPTH) for t in chain.transfers([block])[0]])
     step()
     monkeypatch.setattr(arrivals, "_known", lambda chain, keys: {})
     with pytest.raises(IntegrityError):
-        arrivals.record(chain="ETH", blocks=blocks, appeared=[], gone=[], now=now)
+        arrivals.record(chain="ETH", found=found, never=[], now=now)
 
 
 def test_without_the_condition_of_the_credit_the_constraint_still_holds(person) -> None:
@@ -368,22 +372,22 @@ def test_an_allowance_that_shrinks_under_a_booking_undoes_the_step(chain, person
 def test_a_follower_that_was_overtaken_changes_nothing(chain, person, step, now, monkeypatch) -> None:
     chain.send(address_of(person, "ETH"), ETHER // 10)
     chain.mine(DEPTH)
-    slow_look = deposits._look
+    slow_look = sightings.look
 
-    def overtaken(cursor, client):
-        view = slow_look(cursor, client)
-        monkeypatch.setattr(deposits, "_look", slow_look)
+    def overtaken(client, **where):
+        view = slow_look(client, **where)
+        monkeypatch.setattr(sightings, "look", slow_look)
         deposits.follow(chain="ETH", client=client, now=now)  # a rival does the same step meanwhile
         return view
 
-    monkeypatch.setattr(deposits, "_look", overtaken)
+    monkeypatch.setattr(sightings, "look", overtaken)
     assert deposits.follow(chain="ETH", client=chain, now=now).overtaken
     assert LedgerEntry.objects.count() == 1
     assert credited(person) == 30_000
 
 
 def test_steps_are_bounded_and_tell_their_lag(chain, person, step, now, monkeypatch) -> None:
-    monkeypatch.setattr(deposits, "MOST_BLOCKS", 4)
+    monkeypatch.setattr(sightings, "MOST_BLOCKS", 4)
     chain.mine(10)
     assert [deposits.follow(chain="ETH", client=chain, now=now).lag for _ in range(4)] == [6, 2, 0, 0]
     cursor = ChainCursor.objects.get(chain="ETH")
@@ -391,7 +395,7 @@ def test_steps_are_bounded_and_tell_their_lag(chain, person, step, now, monkeypa
 
 
 def test_only_recent_blocks_are_kept_and_a_reorg_within_them_is_found(chain, person, step, now, monkeypatch) -> None:
-    monkeypatch.setattr(deposits, "KEPT_BLOCKS", 6)
+    monkeypatch.setattr(cursors, "KEPT_BLOCKS", 6)
     for _ in range(4):
         chain.mine(4)
         step()
@@ -447,15 +451,16 @@ def test_an_idle_step_is_cheap(chain, person, step, now, django_assert_max_num_q
         deposits.follow(chain="ETH", client=chain, now=now)
 
 
-def test_the_audit_reads_the_same_from_the_chain(chain, person, step, monkeypatch) -> None:
+def test_the_audit_reads_the_same_from_the_chain(chain, person, step) -> None:
     chain.send(address_of(person, "ETH"), ETHER // 10)
+    chain.send(address_of(person, "ETH"), ETHER, fails=True)
     chain.mine(DEPTH)
     step()
-    monkeypatch.setattr(deposits, "client_for", lambda name: chain)
-    assert deposits.on_chain(chain="ETH", last=chain.tip().height) == {
-        (only().txid, 0): arrivals.OnChain(height=1, address=address_of(person, "ETH").lower(), amount=ETHER // 10)
+    paid = Deposit.objects.get(state="credited")
+    assert onchain.transfers_to_us("ETH", chain, last=chain.tip().height) == {
+        (paid.txid, 0): onchain.OnChain(height=1, address=address_of(person, "ETH").lower(), amount=ETHER // 10)
     }
-    assert deposits.on_chain(chain="ETH", last=0) == {}
+    assert onchain.transfers_to_us("ETH", chain, last=0) == {}
 
 
 def test_the_load_is_as_old_as_the_newest_block(chain, sale, now) -> None:

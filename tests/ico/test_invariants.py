@@ -148,7 +148,19 @@ DAMAGES: dict[str, tuple[str, Damage]] = {
     "a deposit that is not on the chain": ("deposits-on-chain-once", lambda: Deposit.objects.update(txid="f" * 64)),
     "a deposit credited too early": (
         "deposits-on-chain-once",
-        lambda: Deposit.objects.update(settled_tip=F("block_height") + 1),
+        lambda: Deposit.objects.update(settled_final=F("block_height") - 1),
+    ),
+    "a deposit that was final above the tip": (
+        "deposits-on-chain-once",
+        lambda: Deposit.objects.update(settled_final=F("settled_tip") + 1),
+    ),
+    "a deposit credited too early by the release before": (
+        "deposits-on-chain-once",
+        lambda: Deposit.objects.update(settled_final=None, settled_tip=F("block_height") + 1),
+    ),
+    "a deposit in another block": (
+        "deposits-on-chain-once",
+        lambda: Deposit.objects.update(block_height=F("block_height") - 1),
     ),
     "a deposit of another amount": ("deposits-on-chain-once", lambda: Deposit.objects.update(amount=2_000_000)),
 }
