@@ -236,10 +236,22 @@ class DepositAdmin(RecordAdmin):
         return f"{in_coins(int(deposit.owed_back), deposit.chain)} {deposit.chain}" if deposit.owed_back else ""
 
 
+class HandedOut(admin.SimpleListFilter):
+    title = "handed out"
+    parameter_name = "handed_out"
+
+    def lookups(self, request: HttpRequest, model_admin: AnyAdmin) -> list[tuple[str, str]]:
+        return [("yes", "to somebody"), ("no", "waiting")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.value()
+        return queryset if chosen is None else queryset.filter(invitation__isnull=chosen == "no")
+
+
 @admin.register(DepositAddress)
 class DepositAddressAdmin(RecordAdmin):
     list_display = ("chain", "index", "address", "invitation", "issued_at")
-    list_filter = ("chain",)
+    list_filter = ("chain", HandedOut)
     list_select_related = ("invitation",)
     search_fields = ("address__exact",)
     ordering = ("-pk",)

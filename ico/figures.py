@@ -10,8 +10,18 @@ from django.utils import timezone
 
 from config.cache import remembered
 from config.metrics import Figure, Figures, Values
-from ico import board
-from ico.models import ChainCursor, ChainReading, Entrant, OutboxMessage, Release, Sale
+from ico import addresses, board
+from ico.models import (
+    Chain,
+    ChainCursor,
+    ChainReading,
+    Deposit,
+    Entrant,
+    LedgerEntry,
+    OutboxMessage,
+    Release,
+    Sale,
+)
 
 COUNTED_SECONDS = 5.0
 
@@ -32,7 +42,17 @@ OVERDUE = Figure("stampede_outbox_overdue_seconds", "How long the oldest mail th
 
 BEHIND = Figure("stampede_chain_behind_blocks", "Blocks between the chain's tip and where we are.", ("chain",))
 FOLLOWED = Figure("stampede_chain_followed_age_seconds", "Age of the last step along the chain.", ("chain",))
+TROUBLE = Figure("stampede_chain_trouble_seconds", "Since when the chain is not followed; 0 when it is.", ("chain",))
+DEPOSITS = Figure(
+    "stampede_deposits", "Deposits by state, and what they are in review for.", ("chain", "state", "review")
+)
+COMPENSATED = Figure(
+    "stampede_deposits_compensated", "Credits that a reorg undid; they stay in the ledger.", ("chain",)
+)
 LOAD = Figure("stampede_chain_load", "The chain's load, 0 to 1, as last read.", ("chain",))
+
+READY = Figure("stampede_addresses_waiting", "Deposit addresses derived ahead and free.", ("chain",))
+HIGHEST = Figure("stampede_addresses_highest_index", "The highest index that was handed out.", ("chain",))
 
 
 def _line() -> Values:
@@ -93,13 +113,54 @@ def _chains() -> Iterator[tuple[Figure, tuple[str, ...], float]]:
         yield BEHIND, (cursor.chain,), max(0, cursor.tip_height - cursor.height)
         if cursor.followed_at:
             yield FOLLOWED, (cursor.chain,), (now - cursor.followed_at).total_seconds()
+        since = cursor.trouble_since or now
+        yield TROUBLE, (cursor.chain,), (now - since).total_seconds()
     for reading in ChainReading.objects.order_by("chain"):
         yield LOAD, (reading.chain,), reading.load
+
+
+def _addresses() -> Values:
+    for row in addresses.published():
+        yield READY, (row.chain,), row.waiting
+        if row.highest is not None:
+            yield HIGHEST, (row.chain,), row.highest
+
+
+def _deposits() -> Values:
+    for chain, state, review, count in deposits_by_state():
+        yield DEPOSITS, (chain, state, review), count
+    for chain, count in compensated().items():
+        yield COMPENSATED, (chain,), count
+
+
+def deposits_by_state() -> list[tuple[str, str, str, int]]:
+    """Chain, state, review (empty but in review) and how many, also of what there are none."""
+
+    def counted() -> list[tuple[str, str, str, int]]:
+        states = Deposit.State
+        kinds = [(state, "") for state in states.values if state != states.REVIEW]
+        kinds += [(states.REVIEW.value, review) for review in Deposit.Review.values]
+        rows = Deposit.objects.order_by().values_list("chain", "state", "review").annotate(count=Count("pk"))
+        found = {(chain, *kind): 0 for chain in Chain.values for kind in kinds}
+        found |= {(chain, state, review): count for chain, state, review, count in rows}
+        return [(*kind, count) for kind, count in found.items()]
+
+    return remembered("figures:deposits", seconds=COUNTED_SECONDS, make=counted)
+
+
+def compensated() -> dict[str, int]:
+    def counted() -> dict[str, int]:
+        rows = LedgerEntry.objects.filter(cents__lt=0).order_by().values_list("deposit__chain")
+        return dict.fromkeys(Chain.values, 0) | dict(rows.annotate(count=Count("pk")))
+
+    return remembered("figures:compensated", seconds=COUNTED_SECONDS, make=counted)
 
 
 FIGURES = (
     Figures("line", (NUMBERED, UNNUMBERED, SERVED, RESERVED, TOTAL, GATE, REASON, DECIDED), _line),
     Figures("board", (BOARD_AGE, WAITING), _boards),
     Figures("outbox", (MESSAGES, OVERDUE), _outbox),
-    Figures("chains", (BEHIND, FOLLOWED, LOAD), _chains),
+    Figures("chains", (BEHIND, FOLLOWED, TROUBLE, LOAD), _chains),
+    Figures("deposits", (DEPOSITS, COMPENSATED), _deposits),
+    Figures("addresses", (READY, HIGHEST), _addresses),
 )

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from io import StringIO
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from ico import addresses, invitations, tasks, terms
+from ico import addresses, figures, invitations, tasks, terms
 from ico.addresses import Published
 from ico.models import Chain, ChainCursor, DepositAddress, Invitation, Sale
 from tests.ico.conftest import invite_all, join
@@ -164,3 +167,35 @@ def test_the_highest_is_the_highest_also_above_one_that_came_back(sale: Sale, no
     higher = DepositAddress.objects.filter(chain="BTC", index=2)
     higher.update(invitation=invited(sale=sale, now=now), issued_at=timezone.now())
     assert addresses.published()[0] == Published("BTC", issued=1, waiting=3, highest=2)
+
+
+def test_the_figures_for_prometheus(sale: Sale, now: datetime, settings: Settings) -> None:
+    settings.ADDRESSES_AHEAD = 5
+    addresses.derive_ahead(chain="BTC", most=5)
+    joined(sale=sale, now=now)
+    values = {(figure.name, *labels): value for figure, labels, value in figures._addresses()}
+    assert values == {
+        ("stampede_addresses_waiting", "BTC"): 4,
+        ("stampede_addresses_highest_index", "BTC"): 0,
+        ("stampede_addresses_waiting", "ETH"): 0,
+        ("stampede_addresses_highest_index", "ETH"): 0,
+    }
+
+
+def test_the_admin_tells_what_was_handed_out_from_what_waits(sale: Sale, now: datetime, admin_client: Client) -> None:
+    addresses.derive(chain="BTC", count=2)
+    joined(sale=sale, now=now)
+    given, free = (addresses.derived(chain="BTC", index=index) for index in (0, 1))
+
+    def shown(**chosen: str) -> list[bool]:
+        page = admin_client.get("/admin/ico/depositaddress/", {"chain__exact": "BTC", **chosen}).content.decode()
+        return [address in page for address in (given, free)]
+
+    assert shown() == [True, True]
+    assert shown(handed_out="yes") == [True, False]
+    assert shown(handed_out="no") == [False, True]
+
+
+def test_a_sale_that_is_set_up_has_addresses_ready(db: None) -> None:
+    call_command("seed_sale", stdout=StringIO())
+    assert [row.waiting for row in addresses.published()] == [addresses.AT_ONCE] * 2

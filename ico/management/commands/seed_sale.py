@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from ico import caps, sales, terms
+from ico import addresses, caps, sales, terms
 from ico.models import Chain, Sale
 
 TERMS = """\
@@ -60,6 +60,8 @@ class Command(BaseCommand):
             )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from None
+        for chain in Chain.values:
+            addresses.derive_ahead(chain=chain, most=addresses.AT_ONCE)  # the clock derives the rest
         self.stdout.write(
             f"The sale {slug} is open until {sale.closes_at:%Y-%m-%d %H:%M} UTC: "
             f"{sale.total_cap_cents // sale.personal_cap_cents:,} allowances of {sale.personal_cap_cents // 100:,} "
