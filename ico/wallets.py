@@ -36,8 +36,10 @@ def validate(*, btc_address: str, eth_address: str, network: str) -> Wallets:
         eth = destination.ethereum(eth_address)
     except destination.InvalidAddress as error:
         errors["eth_address"] = str(error)
-    fields = {(Chain.BTC, btc): "btc_address", (Chain.ETH, eth): "eth_address"}
-    ours = DepositAddress.objects.filter(address__in=[btc, eth]).values_list("chain", "address")
+    fields = {(Chain.BTC, btc.lower()): "btc_address", (Chain.ETH, eth.lower()): "eth_address"}
+    written = {wire for _, wire in fields}
+    # Whether handed out or waiting. Both chains are named for the index, which begins with the chain.
+    ours = DepositAddress.objects.filter(chain__in=Chain.values, wire__in=written).values_list("chain", "wire")
     errors |= {fields[own]: OURS for own in ours if own in fields}
     if errors:
         raise InvalidWallets(errors)

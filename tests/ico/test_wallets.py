@@ -2,7 +2,7 @@
 
 import pytest
 
-from ico import wallets
+from ico import addresses, wallets
 from tests.ico.people import address_of, joined
 
 BTC = "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu"  # BIP84
@@ -39,3 +39,14 @@ def test_our_own_deposit_addresses_are_refused_however_they_are_written(sale, no
             wallets.validate(btc_address="nothing", eth_address=text, network="mainnet")
         assert set(refused.value.errors) == {"btc_address", "eth_address"}
         assert refused.value.errors["eth_address"] == wallets.OURS
+
+
+def test_one_that_waits_in_the_pool_is_ours_too(db: None, django_assert_num_queries) -> None:
+    addresses.derive(chain="BTC", count=2)
+    addresses.derive(chain="ETH", count=2)
+    btc, eth = addresses.derived(chain="BTC", index=1), addresses.derived(chain="ETH", index=0)
+    written = [(btc, eth), (btc.upper(), eth.lower()), (f" {btc} ", "0x" + eth[2:].upper())]
+    for btc_text, eth_text in written:
+        with django_assert_num_queries(1), pytest.raises(wallets.InvalidWallets) as refused:
+            wallets.validate(btc_address=btc_text, eth_address=eth_text, network="mainnet")
+        assert refused.value.errors == {"btc_address": wallets.OURS, "eth_address": wallets.OURS}
