@@ -1,0 +1,207 @@
+"""A Bitcoin node over JSON-RPC: Bitcoin Core or Knots, of version 25 or newer.
+
+It must have every block since the first address was issued (for those that a pruned node has no more it answers with
+`ChainUnavailable`) and keep a mempool. An index of all transactions (`-txindex=1`) is used where it is there; see
+`waiting`. No wallet is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar
+
+from ico.chains import bitcoin_answers as answers
+from ico.chains.base import BadAnswer, Balances, Block, ChainBusy, ChainUnavailable, NodeBehind, Transfer
+from ico.chains.bitcoin_answers import shown
+from ico.chains.rpc import Call, Rpc, RpcError
+
+# Bitcoin's numbers of errors.
+_MISC, _NOT_FOUND, _INVALID, _WARMING_UP = -1, -5, -8, -28
+HEADERS_AHEAD = 3  # a header is there before its block; more of them mean that blocks are being caught up with
+TRANSACTIONS_AT_ONCE = 3_000  # in the blocks of one batch: a full block has about as many, in 15 MB
+MOST_APPEARED = 2_000  # transactions told by one call of `appeared`
+LOOKED_BACK = 144  # blocks, about a day
+SCAN_SECONDS = 900  # looking at every unspent output takes minutes
+
+T = TypeVar("T")
+
+
+class BitcoinNode:
+    """A `ChainClient`."""
+
+    chain = "BTC"
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+        self._told: set[str] = set()  # txids in the mempool that `appeared` has told
+
+    def network(self) -> str:
+        name = self._state().get("chain")
+        if not isinstance(name, str):
+            raise BadAnswer(f"the name of the node's network cannot be {shown(name)}")
+        return name
+
+    def tip(self) -> Block:
+        """A node says that it is syncing by a flag (which on regtest only means that no block was mined for a day), or
+        by headers whose blocks it has not got yet."""
+        state = self._state()
+        blocks = answers.number(state.get("blocks"), "the height of the tip")
+        headers = answers.number(state.get("headers"), "the height of the newest header")
+        syncing = state.get("initialblockdownload") is not False and state.get("chain") != "regtest"
+        if syncing or headers > blocks + HEADERS_AHEAD:
+            raise NodeBehind(f"the node is syncing: it has {blocks} blocks of {headers}")
+        block = self._headers([answers.digest(state.get("bestblockhash"), "the hash of the tip")])[0]
+        if block.height != blocks:
+            raise BadAnswer(f"the tip is said to be at {blocks}, its header says {block.height}")
+        return block
+
+    def blocks(self, heights: Sequence[int]) -> list[Block | None]:
+        told = self._ask((("getblockhash", [number]) for number in heights), absent=_INVALID)
+        named = {n: answers.digest(one, f"the hash of block {n}") for n, one in zip(heights, told, strict=True) if one}
+        found = dict(zip(named, self._headers(list(named.values())), strict=True))
+        for number, block in found.items():
+            if block.height != number:
+                raise BadAnswer(f"asked for the block at {number}, its header says {block.height}")
+        return [found.get(number) for number in heights]
+
+    def transfers(self, blocks: Sequence[Block]) -> list[Sequence[Transfer]]:
+        """Also of blocks that are not on the main chain any more. Whole blocks are long, so as many are asked for at
+        once as hold together what one full block holds."""
+        found: list[Sequence[Transfer]] = []
+        for together in self._groups(blocks):
+            told = self._whole(together, with_outputs=True)
+            found += [answers.transfers(one, of=block.hash) for one, block in zip(told, together, strict=True)]
+        return found
+
+    def moved(self, block: Block, txids: Collection[str]) -> set[str]:
+        """All of them: an output in a block has moved, Bitcoin knows no transaction that failed."""
+        held = self._txids([block]) if txids else set()
+        strangers = set(txids) - held
+        if strangers:
+            raise BadAnswer(f"the node does not have {sorted(strangers)[0]} in block {block.hash} any more")
+        return set(txids)
+
+    def appeared(self) -> Sequence[Transfer]:
+        waiting = answers.digests(self._ask([("getrawmempool", [])])[0], "the txids in the mempool")
+        self._told.intersection_update(waiting)
+        new = list(islice((txid for txid in waiting if txid not in self._told), MOST_APPEARED))
+        found: list[Transfer] = []
+        # One that left the mempool in between is not there any more (or in a block), which is no error.
+        for txid, told in self._transactions(new):
+            found += answers.waiting(told, of=txid)
+            self._told.add(txid)
+        return found
+
+    def waiting(self, txids: Collection[str]) -> set[str]:
+        """A block is looked into through the node's index of transactions. Without one, only the newest 144 blocks are
+        looked into: a transaction that was mined before them counts as dropped until its block is followed."""
+        asked = sorted(txids)
+        told = self._ask((("getmempoolentry", [txid]) for txid in asked), absent=_NOT_FOUND)
+        absent = {txid for txid, one in zip(asked, told, strict=True) if one is None}
+        if absent:
+            self._mempool_must_be_loaded()
+            absent -= self._indexed(absent) if self._has_index() else self._in_newest_blocks(absent)
+        return set(asked) - absent
+
+    def final_height(self) -> None:
+        """Bitcoin has no word for it: a block only grows less and less likely to be given up."""
+
+    def balances(self, addresses: Sequence[str]) -> Balances:
+        """One scan of all unspent outputs, of one moment: minutes on the main network. Outputs that wait in the mempool
+        do not count."""
+        wanted = [{"desc": f"addr({address})"} for address in addresses]
+        try:
+            told = self._rpc.call("scantxoutset", "start", wanted, seconds=SCAN_SECONDS)
+        except RpcError as error:
+            if error.code == _INVALID:
+                raise ChainBusy(f"the node is scanning already: {error}") from None
+            raise
+        scan = answers.mapping(told, "the scan of unspent outputs")
+        found = answers.unspent(scan)
+        block = self._headers([answers.digest(scan.get("bestblock"), "the block of the scan")])[0]
+        return Balances(block, tuple(found.get(address, 0) for address in addresses))
+
+    def _state(self) -> Mapping[str, Any]:
+        return answers.mapping(self._ask([("getblockchaininfo", [])])[0], "the state of the node")
+
+    def _headers(self, hashes: Sequence[str]) -> list[Block]:
+        told = self._ask(("getblockheader", [one]) for one in hashes)
+        return [answers.header(one, of=block_hash) for one, block_hash in zip(told, hashes, strict=True)]
+
+    def _whole(self, blocks: Sequence[Block], *, with_outputs: bool) -> list[Any]:
+        return self._ask(("getblock", [block.hash, 2 if with_outputs else 1]) for block in blocks)
+
+    def _txids(self, blocks: Sequence[Block]) -> set[str]:
+        told = self._whole(blocks, with_outputs=False)
+        found = zip(told, blocks, strict=True)
+        return {
+            txid
+            for one, block in found
+            for txid in answers.digests(answers.transactions(one, of=block.hash), f"the txids in block {block.hash}")
+        }
+
+    def _groups(self, blocks: Sequence[Block]) -> Iterator[list[Block]]:
+        told = self._ask(("getblockheader", [block.hash]) for block in blocks)
+        group: list[Block] = []
+        held = 0
+        for block, one in zip(blocks, told, strict=True):
+            count = answers.transactions_in(one, of=block.hash)
+            if group and held + count > TRANSACTIONS_AT_ONCE:
+                yield group
+                group, held = [], 0
+            group.append(block)
+            held += count
+        if group:
+            yield group
+
+    def _transactions(self, txids: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """Those that the node knows, waiting or by its index."""
+        told = self._ask((("getrawtransaction", [txid, 1]) for txid in txids), absent=_NOT_FOUND)
+        return ((txid, one) for txid, one in zip(txids, told, strict=True) if one is not None)
+
+    def _mempool_must_be_loaded(self) -> None:
+        """After a start it is read from disk while the node answers already: what is not there yet was not dropped."""
+        state = answers.mapping(self._ask([("getmempoolinfo", [])])[0], "the state of the mempool")
+        if state.get("loaded") is not True:
+            raise NodeBehind("the node is still loading its mempool")
+
+    def _has_index(self) -> bool:
+        told = answers.mapping(self._ask([("getindexinfo", ["txindex"])])[0], "the state of the indexes")
+        return answers.mapping(told.get("txindex", {}), "the state of the index").get("synced") is True
+
+    def _indexed(self, txids: set[str]) -> set[str]:
+        """Waiting after all, or in a block of the main chain: the index keeps those of blocks that were given up too,
+        with no confirmations."""
+        found = self._transactions(sorted(txids))
+        return {txid for txid, told in found if "blockhash" not in told or told.get("confirmations", 0) > 0}
+
+    def _in_newest_blocks(self, txids: set[str]) -> set[str]:
+        tip = self.tip().height
+        found: set[str] = set()
+        for chunk in _chunks(range(tip, max(-1, tip - LOOKED_BACK), -1), 12):
+            blocks = [block for block in self.blocks(chunk) if block is not None]
+            found |= txids & self._txids(blocks)
+            if found == txids:
+                break
+        return found
+
+    def _ask(self, calls: Iterable[Call], *, absent: int | None = None) -> list[Any]:
+        """The answers in order, None where the node says with the error `absent` that it has no such thing."""
+        return [_answer(told, absent) for told in self._rpc.batch(list(calls))]
+
+
+def _answer(told: Any, absent: int | None) -> Any:
+    if not isinstance(told, RpcError):
+        return told
+    if told.code == absent:
+        return None
+    if told.code in (_MISC, _NOT_FOUND, _WARMING_UP):
+        raise ChainUnavailable(f"the node cannot answer: {shown(told.message)}")
+    raise told
+
+
+def _chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(values)
+    while chunk := list(islice(rest, size)):
+        yield chunk
