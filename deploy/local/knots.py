@@ -100,6 +100,7 @@ def command(folder: Path, *, rpc_port: int, user: str, password: str) -> list[st
         "-dbcache=32",
         "-par=1",
         "-debuglogfile=0",
+        "-softwareexpiry=0",  # else a node that was unpacked long ago refuses to start
     ]
 
 
