@@ -13,6 +13,7 @@ from ico.chains.load import next_base_fee
 from ico.chains.simulated_file import ChainFile
 
 MOST_APPEARED = 5_000
+FINAL_AFTER = 64  # two epochs of 32 blocks, as on Ethereum when all goes well
 USUAL_TIP = 1_000_000_000  # nobody bids against anybody here
 MINED = (
     "SELECT outputs.* FROM mined JOIN outputs ON outputs.txid = mined.txid WHERE mined.hash = ?"
@@ -96,7 +97,9 @@ class SimulatedNode:
             return {row[0] for row in rows}
 
     def final_height(self) -> int | None:
-        return None
+        if self.chain != "ETH":
+            return None
+        return max(0, self.tip().height - FINAL_AFTER)
 
     def balances(self, addresses: Sequence[str]) -> Balances:
         with self._reading() as db:
