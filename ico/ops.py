@@ -1,9 +1,11 @@
-"""The operator's panel: the line, the releases with their reasons, the caps, the outbox and the chains.
+"""The operator's panel: the line, the releases with their reasons, the caps, the outbox, the gauge, the chains and the
+alarms. What a node said is in it as JSON, and the page shows it as text.
 
-`/ops/data.json` is asked every few seconds, so it reads the board, a handful of rows by index, and a sum and counts
+`/ops/data.json` is asked every few seconds, so it reads the board, a handful of rows by index, and sums and counts
 that are remembered for a few seconds. History comes from the release decisions, which record what they were made from.
 """
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,18 +14,22 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from config.cache import remembered
 from config.requests import explain
-from ico import board, figures, sales
-from ico.models import ChainCursor, ChainReading, LedgerEntry, Release, Sale
+from ico import addresses, alarms, board, figures, networks, reasons, sales
+from ico.chains.load import price_gwei
+from ico.models import Chain, ChainCursor, ChainReading, Deposit, LedgerEntry, Release, Sale
+from ico.reasons import gwei
+from ico.release import gauge_inputs, recorded
 
 HISTORY = 400
 DECISIONS = 12
 REFRESH_SECONDS = 3
-CREDITED_MAX_AGE = 5
+COUNTED_MAX_AGE = 5
 
 
 @require_safe
@@ -33,7 +39,12 @@ def panel(request: HttpRequest) -> HttpResponse:
         sale = sales.current()
     except sales.NoSale:
         return explain(request, 503, "No sale has been set up yet.")
-    context = {"sale": sale, "user_name": request.user.get_username(), "refresh_seconds": REFRESH_SECONDS}
+    context = {
+        "sale": sale,
+        "user_name": request.user.get_username(),
+        "refresh_seconds": REFRESH_SECONDS,
+        "simulated": networks.network(Chain.ETH).worth is networks.Worth.SIMULATED,
+    }
     response = HttpResponse(render_to_string("ico/ops.html", context))
     response["Cache-Control"] = "private, no-store"
     return response
@@ -48,20 +59,30 @@ def data(request: HttpRequest) -> HttpResponse:
         sale = Sale.objects.get(pk=sales.current().pk)
     except sales.NoSale:
         return explain(request, 503, "No sale has been set up yet.")
-    now = timezone.now()
-    answer = {
-        "as_of": now.isoformat(),
-        "line": _line(sale),
-        "caps": _caps(sale),
-        "outbox": _outbox(now),
-        "chains": _chains(sale, now),
-        "decisions": _decisions(sale),
-    }
+    answer = _answer(sale, timezone.now())
     if request.GET.get("history"):
         answer["history"] = _history(sale)
     response = JsonResponse(answer)
     response["Cache-Control"] = "private, no-store"
     return response
+
+
+def _answer(sale: Sale, now: datetime) -> dict[str, Any]:
+    newest = list(sale.releases.order_by("-decided_at", "-pk")[:DECISIONS])
+    reading = ChainReading.objects.filter(chain=Chain.ETH).first()
+    cursors = list(ChainCursor.objects.order_by("chain"))
+    return {
+        "as_of": now.isoformat(),
+        "line": _line(sale),
+        "caps": _caps(sale),
+        "outbox": _outbox(now),
+        "gate": _gate(sale, reading, now),
+        "chains": _chains(cursors, now),
+        "alarms": _alarms(cursors, now),
+        "decisions": _decisions(newest),
+        "why": _why(sale, newest[0], reading, now) if newest else "",
+        "last_batch": _last_batch(sale),
+    }
 
 
 def _line(sale: Sale) -> dict[str, Any]:
@@ -91,68 +112,130 @@ def _credited(sale: Sale) -> int:
     def added_up() -> int:
         return LedgerEntry.objects.filter(invitation__sale=sale).aggregate(cents=Sum("cents"))["cents"] or 0
 
-    return remembered(f"ops:credited:{sale.pk}", seconds=CREDITED_MAX_AGE, make=added_up)
+    return remembered(f"ops:credited:{sale.pk}", seconds=COUNTED_MAX_AGE, make=added_up)
 
 
 def _outbox(now: datetime) -> dict[str, Any]:
     return {**figures.mails_by_state(), "overdue_seconds": round(figures.mails_overdue(now), 1)}
 
 
-def _chains(sale: Sale, now: datetime) -> dict[str, Any]:
-    cursors = [
-        {
-            "chain": cursor.chain,
-            "height": cursor.height,
-            "behind": max(0, cursor.tip_height - cursor.height),
-            "addresses": cursor.next_index,
-            "age_seconds": _age(cursor.followed_at, now),
+def _chains(cursors: list[ChainCursor], now: datetime) -> list[dict[str, Any]]:
+    """A row for each chain, also for one that was never followed."""
+    known = {cursor.chain: cursor for cursor in cursors}
+    given = _addresses()
+    return [_chain(chain, known.get(chain), now) | given[chain] for chain in sorted(Chain.values)]
+
+
+def _chain(chain: str, cursor: ChainCursor | None, now: datetime) -> dict[str, Any]:
+    row: dict[str, Any] = {"chain": chain, "network": networks.network(chain).name}
+    if cursor is None:
+        return row | {"height": None, "tip": None, "behind": None, "age_seconds": None, "trouble": "", "since": None}
+    return row | {
+        "height": cursor.height,
+        "tip": cursor.tip_height,
+        "behind": max(0, cursor.tip_height - cursor.height),
+        "age_seconds": _age(cursor.followed_at, now),
+        "trouble": cursor.trouble,
+        "since": _moment(cursor.trouble_since or cursor.behind_since),
+    }
+
+
+def _addresses() -> dict[str, dict[str, Any]]:
+    """Counted, so remembered for a while."""
+
+    def counted() -> dict[str, dict[str, Any]]:
+        return {
+            one.chain: {"given": one.issued, "ahead": one.waiting, "highest": one.highest, "gap_limit": one.gap_limit}
+            for one in addresses.published()
         }
-        for cursor in ChainCursor.objects.order_by("chain")
-    ]
-    reading = ChainReading.objects.filter(chain="ETH").first()
+
+    return remembered("ops:addresses", seconds=COUNTED_MAX_AGE, make=counted)
+
+
+def _gate(sale: Sale, reading: ChainReading | None, now: datetime) -> dict[str, Any]:
+    price = price_gwei(base_fee=int(reading.base_fee), tip=int(reading.tip)) if reading else None
     return {
-        "cursors": cursors,
+        "closed": sale.gate_closed,
         "load": reading.load if reading else None,
-        "load_age_seconds": _age(reading.observed_at, now) if reading else None,
-        "load_max_age_seconds": sale.chain_load_max_age_seconds,
-        "base_fee_gwei": round(int(reading.base_fee) / 10**9, 2) if reading else None,
         "high": sale.chain_load_high,
         "low": sale.chain_load_low,
-        "gate_closed": sale.gate_closed,
+        "price": price,
+        "price_text": None if price is None else gwei(price),
+        "price_high": sale.gas_price_high_gwei,
+        "price_low": sale.gas_price_low_gwei,
+        "age_seconds": _age(reading.observed_at, now) if reading else None,
+        "max_age_seconds": sale.chain_load_max_age_seconds,
     }
+
+
+def _alarms(cursors: list[ChainCursor], now: datetime) -> list[dict[str, Any]]:
+    undone = f"{reverse('admin:ico_deposit_changelist')}?review__exact={Deposit.Review.REORG}"
+    pages = {"undone": undone, "owed": reverse("ico:ops_owed")}
+    return [
+        {
+            "grave": alarm.grave,
+            "text": alarm.text,
+            "since": _moment(alarm.since),
+            "url": pages.get(alarm.about),
+        }
+        for alarm in alarms.ringing(cursors=cursors, now=now)
+    ]
 
 
 def _age(at: datetime | None, now: datetime) -> float | None:
     return None if at is None else round((now - at).total_seconds(), 1)
 
 
-def _decisions(sale: Sale) -> list[dict[str, Any]]:
+def _moment(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
+
+
+def _decisions(newest: list[Release]) -> list[dict[str, Any]]:
     return [
         {
             "decided_at": release.decided_at.isoformat(),
             "last_decided_at": release.last_decided_at.isoformat(),
             "repeats": release.repeats,
             "reason": release.reason,
-            "text": release.get_reason_display(),
+            "text": reasons.recorded_why(release),
             "size": release.size,
             "served_after": release.served_after,
         }
-        for release in sale.releases.order_by("-decided_at", "-pk")[:DECISIONS]
+        for release in newest
     ]
 
 
+def _why(sale: Sale, newest: Release, reading: ChainReading | None, now: datetime) -> str:
+    """Why the newest decision still stands, by what is known now: the load it was made from may be long over."""
+    if newest.size:
+        return ""
+    known = replace(recorded(newest), room_cents=sale.total_cap_cents - sale.reserved_cents)
+    return reasons.why(newest.reason, replace(known, **gauge_inputs(sale, reading, now)))
+
+
+def _last_batch(sale: Sale) -> dict[str, Any] | None:
+    batch = sale.releases.filter(reason=Release.Reason.RELEASED).order_by("-decided_at", "-pk").first()
+    return None if batch is None else {"at": batch.decided_at.isoformat(), "size": batch.size}
+
+
 def _history(sale: Sale) -> list[dict[str, Any]]:
-    """The last batches as they were decided, oldest first."""
-    batches = sale.releases.filter(reason=Release.Reason.RELEASED).order_by("-decided_at", "-pk")[:HISTORY]
-    return [_batch(sale, release) for release in reversed(batches)]
+    """The last batches, and when the gate closed, as they were decided, oldest first."""
+    kinds = (Release.Reason.RELEASED, Release.Reason.CHAIN_BUSY, Release.Reason.GAS_PRICE)
+    decisions = sale.releases.filter(reason__in=kinds).order_by("-decided_at", "-pk")[:HISTORY]
+    return [_past(sale, release) for release in reversed(decisions)]
 
 
-def _batch(sale: Sale, release: Release) -> dict[str, Any]:
-    promised = release.size * release.inputs["allowance_cents"]
+def _past(sale: Sale, release: Release) -> dict[str, Any]:
+    inputs = recorded(release)
     return {
         "at": release.decided_at.timestamp(),
         "served": release.served_after,
         "size": release.size,
-        "reserved": sale.total_cap_cents - release.inputs["room_cents"] + promised,
-        "load": release.inputs["load"],
+        "reserved": sale.total_cap_cents - inputs.room_cents + release.size * inputs.allowance_cents,
+        "load": inputs.load,
+        "high": inputs.load_high,
+        "low": inputs.load_low,
+        "price": inputs.gas_price_gwei,
+        "price_high": inputs.gas_price_high_gwei,
+        "price_low": inputs.gas_price_low_gwei,
     }

@@ -484,11 +484,12 @@ def test_the_panels_queries_do_not_grow_with_the_line(admin_client: Client, sale
 
     join(sale, "first@example.org")
     invite_all(sale, now)
-    few = queries()
+    anew, few = queries(), queries()  # the second time what is counted is remembered
     for number in range(30):
         join(sale, f"p{number}@example.org")
     invite_all(sale, now + timedelta(minutes=1))
-    assert queries() <= few <= 14
+    assert queries() <= few <= 12
+    assert anew <= 22
 
 
 ADMIN_LISTS = (

@@ -5,13 +5,13 @@ import { poll } from "./polling.js";
 import { counted, duration, timeOfDay, whole, zone } from "./words.js";
 
 const KEPT = 2400; // two hours at one point every three seconds
-const HELD = new Set(["not_open", "interval", "nobody_waiting", "paused"]);
+const HELD = new Set(["not_open", "paused", "chain_busy", "gas_price"]);
 
 const ops = document.getElementById("ops");
 const find = (selector) => ops.querySelector(selector);
 const money = (cents) => whole(Math.round(cents / 100));
 const percent = (part) => `${(100 * part).toFixed(1)} %`;
-const series = { line: [[], [], []], batches: [[], []], caps: [[], [], [], []], load: [[], [], [], []], outbox: [[], [], []] };
+const series = { line: [[], [], []], batches: [[], []], caps: [[], [], [], []], load: [[], [], [], []], price: [[], [], [], []], outbox: [[], [], []] };
 const plots = {};
 let lastBatch = 0;
 
@@ -21,21 +21,24 @@ function put(name, at, ...values) {
   if (columns[0].length > KEPT) for (const column of columns) column.shift();
 }
 
-function remember({ history, caps, chains }) {
-  for (const batch of history) {
-    put("line", batch.at, batch.served, null);
-    put("batches", batch.at, batch.size);
-    put("caps", batch.at, batch.reserved / 100, null, caps.total / 100);
-    put("load", batch.at, batch.load, chains.high, chains.low);
-    lastBatch = batch.at;
+function remember({ history, caps }) {
+  for (const past of history) {
+    put("load", past.at, past.load, past.high, past.low);
+    put("price", past.at, past.price, past.price_high, past.price_low);
+    if (!past.size) continue;
+    put("line", past.at, past.served, null);
+    put("batches", past.at, past.size);
+    put("caps", past.at, past.reserved / 100, null, caps.total / 100);
+    lastBatch = past.at;
   }
 }
 
-function follow({ as_of, line, caps, outbox, chains, decisions }) {
+function follow({ as_of, line, caps, outbox, gate, decisions }) {
   const now = Date.parse(as_of) / 1000;
   put("line", now, line.served, line.given);
   put("caps", now, caps.reserved / 100, caps.credited / 100, caps.total / 100);
-  put("load", now, chains.load, chains.high, chains.low);
+  put("load", now, gate.load, gate.high, gate.low);
+  put("price", now, gate.price, gate.price_high, gate.price_low);
   put("outbox", now, outbox.pending + outbox.claimed, outbox.parked);
   for (const decision of decisions.toReversed()) {
     const at = Date.parse(decision.decided_at) / 1000;
@@ -45,8 +48,10 @@ function follow({ as_of, line, caps, outbox, chains, decisions }) {
   }
 }
 
-function figures({ line, caps, outbox, chains }) {
-  const age = chains.load_age_seconds;
+const marks = (high, low, unit = "") => (high === null ? "no marks: never holds" : `holds above ${high}${unit}, goes on below ${low}${unit}`);
+
+function figures({ line, caps, outbox, gate }) {
+  const age = gate.age_seconds;
   return {
     waiting: whole(line.waiting),
     given: whole(line.given),
@@ -58,22 +63,27 @@ function figures({ line, caps, outbox, chains }) {
     outbox: whole(outbox.pending + outbox.claimed),
     parked: whole(outbox.parked),
     overdue: outbox.overdue_seconds < 1 ? "none overdue" : `oldest due ${whole(Math.round(outbox.overdue_seconds))} s ago`,
-    load: chains.load === null ? "unknown" : chains.load.toFixed(2),
-    gate: age === null ? "no reading yet" : `invitations ${chains.gate_closed ? "held" : "may go out"}, read ${Math.round(age)}\u00a0s ago${age > chains.load_max_age_seconds ? ": too old" : ""}`,
+    load: gate.load === null ? "unknown" : gate.load.toFixed(2),
+    "load-marks": marks(gate.high, gate.low),
+    price: gate.price === null ? "unknown" : `${gate.price_text}\u00a0gwei`,
+    "price-marks": marks(gate.price_high, gate.price_low),
+    gate: gate.closed ? "closed" : "open",
+    "gate-age": age === null ? "no reading yet: holds" : `read ${ago(age)}${age > gate.max_age_seconds ? ": too old, holds" : ""}`,
   };
 }
 
-function verdict({ line, decisions }) {
+function verdict({ line, decisions, why, last_batch }) {
   const newest = decisions[0];
-  if (!newest) return ["stopped", "No decision yet", "The releaser has not run. Is the worker with its beat running?"];
+  if (!newest) return ["stopped", "No decision yet", "The releaser has not run. Is the clock at work?"];
   const silent = (Date.now() - Date.parse(newest.last_decided_at)) / 1000;
   if (silent > 60) return ["stopped", "The releaser is silent", `Its last decision is ${duration(silent)} old: ${newest.text}.`];
-  const batch = decisions.find((decision) => decision.size);
-  const last = batch ? `Last batch: ${counted(batch.size, "person", "people")} at ${timeOfDay(batch.decided_at)}.` : "Nobody was invited yet.";
+  const last = last_batch ? `Last batch: ${counted(last_batch.size, "person", "people")} at ${timeOfDay(last_batch.at)}.` : "Nobody was invited yet.";
   if (newest.size || newest.reason === "interval") return ["going", "People are being invited", last];
-  if (newest.reason === "nobody_waiting") return ["going", batch ? "Everybody in line has been invited" : "Nobody is in line yet", last];
+  if (newest.reason === "nobody_waiting") return ["going", last_batch ? "Everybody in line has been invited" : "Nobody is in line yet", last];
   const kind = HELD.has(newest.reason) ? "held" : "stopped";
-  return [kind, `Nobody is being invited: ${newest.text}`, `${last} Since ${timeOfDay(newest.decided_at)}, ${whole(line.waiting)} waiting.`];
+  const first = why === newest.text ? "" : `, at first because ${newest.text}`;
+  const since = `Since ${timeOfDay(newest.decided_at)} (${duration((Date.now() - Date.parse(newest.decided_at)) / 1000)})${first}.`;
+  return [kind, `Nobody is being invited: ${why}`, `${since} ${last} ${whole(line.waiting)} waiting.`];
 }
 
 function showVerdict(answer) {
@@ -84,13 +94,37 @@ function showVerdict(answer) {
   find('[data-fill="verdict-detail"]').textContent = detail;
 }
 
+// Whatever is shown is set as text: some of it is what a node said.
+function cell(text) {
+  const made = Object.assign(document.createElement("td"), { textContent: text });
+  if (text.length > 40) made.dataset.cell = "text";
+  return made;
+}
+
 function showRows(name, rows, cells) {
   find(`[data-rows="${name}"]`).replaceChildren(
     ...rows.map((row) => {
       const line = document.createElement("tr");
       line.dataset.reason = row.reason ?? "";
-      for (const text of cells(row)) line.append(Object.assign(document.createElement("td"), { textContent: text }));
+      line.append(...cells(row).map(cell));
       return line;
+    }),
+  );
+}
+
+const known = (number) => (number === null ? "–" : whole(number));
+const ago = (seconds) => (seconds === null ? "never" : seconds < 120 ? `${Math.round(seconds)}\u00a0s ago` : `${duration(seconds)} ago`);
+const since = (at) => (at === null ? "" : ` since ${timeOfDay(at)}`);
+
+function showAlarms(alarms) {
+  find(".alarms").hidden = !alarms.length;
+  find('[data-list="alarms"]').replaceChildren(
+    ...alarms.map(({ grave, text, since: at, url }) => {
+      const item = document.createElement("li");
+      item.className = grave ? "notice bad" : "notice warm";
+      item.append(at === null ? text : `${text} Since ${timeOfDay(at)}.`);
+      if (url) item.append(" ", Object.assign(document.createElement("a"), { href: url, textContent: "Show them" }));
+      return item;
     }),
   );
 }
@@ -103,8 +137,10 @@ function show(answer) {
   showRows("decisions", answer.decisions, (row) => [
     timeOfDay(row.decided_at), timeOfDay(row.last_decided_at), row.text, whole(row.size), whole(row.served_after), counted(row.repeats, "time"),
   ]);
-  showRows("cursors", answer.chains.cursors, (row) => [
-    row.chain, whole(row.height), whole(row.behind), whole(row.addresses), row.age_seconds === null ? "never" : `${Math.round(row.age_seconds)} s ago`,
+  showAlarms(answer.alarms);
+  showRows("chains", answer.chains, (row) => [
+    row.chain, row.network, known(row.height), known(row.tip), known(row.behind), ago(row.age_seconds),
+    whole(row.given), known(row.highest), whole(row.ahead), whole(row.gap_limit), row.trouble ? `${row.trouble}${since(row.since)}` : "none",
   ]);
   for (const name of Object.keys(series)) {
     plots[name] ??= plot(name, find(`[data-plot="${name}"]`), series[name]);

@@ -10,7 +10,7 @@ const WHOLE_STEPS = [...Array(7).keys()].flatMap((power) => [1, 2, 5].map((step)
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const SHORTEST = 60; // seconds on the time axis, so that a fresh page is no microscope
 const FONT = "12px sans-serif";
-const compact = new Intl.NumberFormat("en-GB", { notation: "compact", maximumFractionDigits: 1 });
+const compact = new Intl.NumberFormat("en-GB", { notation: "compact", maximumSignificantDigits: 3 });
 const steps = () => uPlot.paths.stepped({ align: 1 });
 const bars = () => uPlot.paths.bars({ size: [0.7, 24] });
 
@@ -27,6 +27,7 @@ const KINDS = {
     curve("total", "--bad", { dash: [6, 5] }),
   ],
   load: () => [curve("load", "--accent"), curve("hold above", "--bad", { dash: [6, 5] }), curve("go on below", "--quiet", { dash: [2, 4] })],
+  price: () => [curve("gas price", "--accent"), curve("hold above", "--bad", { dash: [6, 5] }), curve("go on below", "--quiet", { dash: [2, 4] })],
   outbox: () => [curve("to send", "--accent"), curve("parked", "--bad")],
 };
 
@@ -40,9 +41,10 @@ function timeRange(_, from, to) {
   return [to - shown * 1.03, to + shown * 0.03];
 }
 
-/** From zero, with some air above; the load's scale always shows the whole of 0 to 1. */
+/** From zero, with some air above; the load's scale always shows the whole of 0 to 1, a price may be a part of a gwei. */
 function valueRange(name) {
-  return (_, low, high) => [0, name === "load" ? Math.max(1, high ?? 1) : Math.max(1, (high ?? 1) * 1.08)];
+  if (name === "load") return (_, low, high) => [0, Math.max(1, high ?? 1)];
+  return (_, low, high) => [0, name === "price" ? (high || 1) * 1.08 : Math.max(1, (high ?? 1) * 1.08)];
 }
 
 function axis(extra = {}) {

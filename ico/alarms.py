@@ -1,0 +1,74 @@
+"""What an operator must look at besides the line: a follower that is not at work, a node in trouble, and deposits that
+only a person can settle."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count
+
+from config.cache import remembered
+from ico import owed
+from ico.amounts import in_coins
+from ico.models import Chain, ChainCursor, Deposit, Lease
+
+SILENT = timedelta(seconds=30)  # a step takes less, also one of many blocks
+COUNTED_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """`about`: follower, node, undone or owed. `since`: None where nobody wrote it down."""
+
+    about: str
+    grave: bool
+    text: str
+    since: datetime | None = None
+
+
+def ringing(*, cursors: Sequence[ChainCursor], now: datetime) -> list[Alarm]:
+    return [*_following(cursors, now), *_deposits()]
+
+
+def _following(cursors: Sequence[ChainCursor], now: datetime) -> Iterator[Alarm]:
+    known = {cursor.chain: cursor for cursor in cursors}
+    at_work = set(Lease.objects.filter(name__startswith="follow:", expires_at__gt=now).values_list("name", flat=True))
+    for chain, label in Chain.choices:
+        cursor = known.get(chain)
+        last = cursor.followed_at if cursor else None
+        if f"follow:{chain}" not in at_work and (last is None or last < now - SILENT):
+            yield Alarm("follower", True, f"Nobody follows {label}: no payment is seen.", last)
+        elif cursor and cursor.trouble:
+            yield Alarm("node", False, f"{label}: {cursor.trouble}", cursor.trouble_since)
+
+
+def _deposits() -> Iterator[Alarm]:
+    counts = in_review()
+    undone = counts.pop(Deposit.Review.REORG, 0)
+    if undone:
+        yield Alarm("undone", True, f"{_count(undone)} undone by a reorg after having been credited.")
+    if counts:
+        kinds = ", ".join(f"{count:,} {Deposit.Review(review).label}" for review, count in sorted(counts.items()))
+        yield Alarm("owed", False, f"{_count(sum(counts.values()))} in review ({kinds}). Owed back: {_owed()}.")
+
+
+def in_review() -> dict[str, int]:
+    """How many deposits by what they are in review for. Their list grows with the sale, so it is counted only now and
+    then."""
+
+    def counted() -> dict[str, int]:
+        rows = Deposit.objects.filter(chain__in=Chain.values, state=Deposit.State.REVIEW)
+        found: Any = rows.order_by().values_list("review").annotate(count=Count("pk"))
+        return dict(found)
+
+    return dict(remembered("alarms:in-review", seconds=COUNTED_SECONDS, make=counted))
+
+
+def _owed() -> str:
+    sums = {chain: sum(by.values()) for chain, by in owed.totals().items()}
+    return " and ".join(f"{in_coins(sum_, chain)} {chain}" for chain, sum_ in sums.items() if sum_) or "nothing"
+
+
+def _count(deposits: int) -> str:
+    return "1 deposit" if deposits == 1 else f"{deposits:,} deposits"
