@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Stage:
     url: str
     data: Path
     hand: subprocess.Popen[str]
+    environment: dict[str, str]
 
     def do(self, *words: object) -> Any:
         assert self.hand.stdin is not None
@@ -87,7 +88,13 @@ def chromium_path() -> str:
 
 @pytest.fixture(scope="session")
 def stage(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    data = tmp_path_factory.mktemp("stage")
+    with on_stage(tmp_path_factory.mktemp("stage")) as running:
+        yield running
+
+
+@contextmanager
+def on_stage(data: Path, **settings: str) -> Iterator[Stage]:
+    """The application in this data folder, with these variables besides."""
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
@@ -100,6 +107,7 @@ def stage(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "STAMPEDE_BTC_CONFIRMATIONS": "3",
         "STAMPEDE_SIGNUPS_PER_MINUTE": "0",
         "PYTHONWARNINGS": "ignore",
+        **settings,
     }
     hand = subprocess.Popen(
         [sys.executable, "-m", "tests.browser.stage"],
@@ -109,7 +117,7 @@ def stage(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    running = Stage(url=url, data=data, hand=hand)
+    running = Stage(url=url, data=data, hand=hand, environment=environment)
     server = None
     try:
         running.do("prepare")

@@ -15,6 +15,7 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
+from django.conf import settings  # noqa: E402
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
@@ -40,7 +41,8 @@ def number() -> None:
 def invite() -> int:
     """Invite everybody in line, and send the invitations. Returns how many were invited."""
     Sale.objects.update(batch_interval_seconds=0)
-    nodes.simulated(Chain.ETH).mine()
+    if not settings.NODES[Chain.ETH]:
+        nodes.simulated(Chain.ETH).mine()
     deposits.read_load(client=nodes.client_for(Chain.ETH), now=timezone.now())
     decision = release.release(sale_id=_sale_id(), holder="stage", now=timezone.now())
     board.publish(_sale_id())
