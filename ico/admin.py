@@ -76,6 +76,14 @@ class RecordAdmin(AnyAdmin):
         return False
 
 
+GATE_HELP = (
+    "Nobody is invited while the gate is closed. It closes when the load (mean share of gas used in the last 20 blocks,"
+    " 0 to 1; 0.5 is normal) or the gas price (the next block's base fee and the median tip) rises above its high mark,"
+    " and opens when all that have marks have fallen below their low ones. Without a fresh reading nobody is invited."
+    " The operator's panel shows what is read."
+)
+
+
 class SaleForm(AnySaleForm):
     def clean_total_cap_cents(self) -> int:
         cap = int(self.cleaned_data["total_cap_cents"])
@@ -83,6 +91,27 @@ class SaleForm(AnySaleForm):
             least = money(self.instance.reserved_cents, self.instance.currency)
             raise forms.ValidationError(f"{least} are promised or paid already; the total cap cannot be lower.")
         return cap
+
+    def clean(self) -> dict[str, Any] | None:
+        """In words what the table's constraints refuse."""
+        cleaned = super().clean()
+        for high, low, measure in (
+            ("chain_load_high", "chain_load_low", "load"),
+            ("gas_price_high_gwei", "gas_price_low_gwei", "gas price"),
+        ):
+            self._in_order(high, low, measure)
+        return cleaned
+
+    def _in_order(self, high: str, low: str, measure: str) -> None:
+        if high in self.errors or low in self.errors:
+            return
+        above, below = self.cleaned_data.get(high), self.cleaned_data.get(low)
+        if (above is None) != (below is None):
+            self.add_error(low if below is None else high, f"The {measure} has two marks, or none.")
+        elif above is not None and below is not None and not 0 < below <= above:
+            self.add_error(low, f"The {measure}'s low mark is above zero, and not above its high mark.")
+        elif measure == "load" and above is not None and above > 1:
+            self.add_error(high, "A load is a share from 0 to 1, and is never above 1: this mark would never hold.")
 
 
 @admin.register(Sale)
@@ -109,8 +138,16 @@ class SaleAdmin(AnyAdmin):
         ),
         ("Payments", {"fields": ("payment_lifetime_seconds", "minimum_deposit_cents")}),
         (
-            "Chain load",
-            {"fields": ("chain_load_high", "chain_load_low", "chain_load_max_age_seconds", "gate_closed")},
+            "Gate",
+            {
+                "fields": (
+                    ("chain_load_high", "chain_load_low"),
+                    ("gas_price_high_gwei", "gas_price_low_gwei"),
+                    "chain_load_max_age_seconds",
+                    "gate_closed",
+                ),
+                "description": GATE_HELP,
+            },
         ),
     )
 

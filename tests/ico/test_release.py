@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -237,8 +238,10 @@ class TestAnOperatorsChange:
                 *("name", "slug", "currency", "total_cap_cents", "personal_cap_cents", "batch_size"),
                 *("batch_interval_seconds", "invitation_lifetime_seconds", "payment_lifetime_seconds"),
                 *("minimum_deposit_cents", "chain_load_high", "chain_load_low", "chain_load_max_age_seconds"),
+                *("gas_price_high_gwei", "gas_price_low_gwei"),
             )
         }
+        fields = {name: "" if value is None else value for name, value in fields.items()}
         for name in ("opens_at", "closes_at"):
             moment = getattr(sale, name)
             fields |= {f"{name}_0": f"{moment:%Y-%m-%d}", f"{name}_1": f"{moment:%H:%M:%S}"}
@@ -263,6 +266,33 @@ class TestAnOperatorsChange:
         sale.refresh_from_db()
         assert (sale.batch_size, sale.last_number, sale.served) == (7, 1, 1)
         assert sale.reserved_cents == sale.personal_cap_cents
+
+    @pytest.mark.parametrize(
+        ("marks", "refused"),
+        [
+            ({"gas_price_high_gwei": 40, "gas_price_low_gwei": 35}, None),
+            ({"gas_price_high_gwei": 0.04, "gas_price_low_gwei": 0.04}, None),
+            ({"gas_price_high_gwei": 40}, "The gas price has two marks, or none."),
+            ({"gas_price_low_gwei": 40}, "The gas price has two marks, or none."),
+            ({"gas_price_high_gwei": 35, "gas_price_low_gwei": 40}, "low mark is above zero, and not above"),
+            ({"gas_price_high_gwei": 35, "gas_price_low_gwei": 0}, "low mark is above zero, and not above"),
+            ({"gas_price_high_gwei": "nan", "gas_price_low_gwei": 1}, "Enter a number."),
+            ({"chain_load_high": 0.5, "chain_load_low": 0.6}, "low mark is above zero, and not above"),
+            ({"chain_load_high": 90, "chain_load_low": 70}, "this mark would never hold"),
+        ],
+    )
+    def test_of_the_marks_is_taken_in_order_or_refused_in_words(
+        self, sale: Sale, admin_client: Client, marks: dict[str, object], refused: str | None
+    ) -> None:
+        before = Sale.objects.values().get()
+        answer = admin_client.post(f"/admin/ico/sale/{sale.pk}/change/", self.form(sale, **marks))
+        assert answer.status_code == (200 if refused else 302)
+        if refused:
+            assert refused in html.unescape(answer.content.decode())
+            assert "is violated" not in answer.content.decode()
+            assert Sale.objects.values().get() == before
+        else:
+            assert Sale.objects.values().get() == {**before, **marks}
 
     def test_cannot_lower_the_total_cap_below_what_is_promised(
         self, sale: Sale, now: datetime, admin_client: Client
