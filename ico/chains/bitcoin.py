@@ -86,12 +86,10 @@ class BitcoinNode:
         waiting = answers.digests(self._ask([("getrawmempool", [])])[0], "the txids in the mempool")
         self._told.intersection_update(waiting)
         new = list(islice((txid for txid in waiting if txid not in self._told), MOST_APPEARED))
-        found: list[Transfer] = []
-        # One that left the mempool in between is not there any more (or in a block), which is no error.
-        for txid, told in self._transactions(new):
-            found += answers.waiting(told, of=txid)
-            self._told.add(txid)
-        return found
+        # One that left the mempool in between was mined, replaced or dropped, which is no error.
+        found = {txid: answers.waiting(told, of=txid) for txid, told in self._transactions(new)}
+        self._told.update(found)  # now that nothing more can fail
+        return [transfer for transfers in found.values() for transfer in transfers]
 
     def waiting(self, txids: Collection[str]) -> set[str]:
         """A block is looked into through the node's index of transactions. Without one, only the newest 144 blocks are
