@@ -110,6 +110,8 @@ def test_a_payment_is_seen_confirmed_and_credited_without_a_reload(payer: Payer,
     for depth in range(1, REQUIRED):
         node.mine()
         payer.sees("Your payment is being confirmed", depth=depth, coins="0.1")
+        in_the_headline = f"ETH: {depth} of {REQUIRED} confirmations."
+        sync_api.expect(payer.page.locator("[data-moving]")).to_have_text(in_the_headline)
         payer.credited("0")
         payer.picture(f"3-confirming-{depth}")
     node.mine()

@@ -39,14 +39,19 @@ function showDeposit(deposit, amount) {
   coin.querySelector("progress").value = shown.depth;
 }
 
+function moving(answer) {
+  const on = answer.deposits.filter((deposit) => deposit.confirmations > 0 && deposit.confirmations < deposit.required);
+  return on.map((d) => `${d.chain}: ${d.confirmations} of ${d.required} confirmations.`).join(" ");
+}
+
 function spoken(answer) {
   const headline = status.querySelector(`[data-when="${answer.state}"] h2`).textContent;
-  const moving = answer.deposits.filter((deposit) => deposit.confirmations > 0 && deposit.confirmations < deposit.required);
-  return [headline, ...moving.map((d) => `${d.chain}: ${d.confirmations} of ${d.required} confirmations`)].join(". ");
+  return `${headline}. ${moving(answer)}`.trim();
 }
 
 function show(answer) {
   if (answer.state !== page.dataset.state) showState(answer.state);
+  find("[data-moving]").textContent = moving(answer);
   showAllowance(answer.allowance, answer.as_of);
   for (const deposit of answer.deposits) showDeposit(deposit, answer.allowance[deposit.chain]);
   find("[data-trouble]").hidden = true;
