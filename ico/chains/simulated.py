@@ -44,6 +44,8 @@ class TooDeep(ValueError):
 class SimulatedChain(SimulatedNode):
     """A `ChainClient` with the powers of a miner. `send` and `replace` play wallets, `mine` and `reorg` the network."""
 
+    least = 1  # every amount is passed on: see `purse.Purse`
+
     def __init__(self, path: Path, *, chain: str, gas_limit: int = GAS_LIMIT, now: float | None = None) -> None:
         super().__init__(path, chain=chain)
         with self._writing() as db:

@@ -1,4 +1,5 @@
-"""`manage.py play_investors`: people who pay, on the simulated chains, what they were asked for - or something else."""
+"""`manage.py play_investors`: people who pay what they were asked for, or something else, with money that is worth
+nothing: on the simulated chains, or on development nodes."""
 
 import time
 from argparse import ArgumentParser
@@ -8,8 +9,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from ico import investors, nodes, stopping
-from ico.chains.base import ChainUnavailable
+from ico import investors, purses, stopping
+from ico.chains.base import ChainError
+from ico.chains.purse import RealMoney
 from ico.models import Chain
 
 LOOK_SECONDS = 1.0
@@ -35,22 +37,31 @@ class Command(BaseCommand):
         self.stdout.write(f"{self._told(played)}; done")
 
     def _play(self, stop: Any, ends: float, seed: int, mix: Any, *, once: bool) -> Counter[str]:
-        chains = {name: nodes.simulated(name) for name in Chain.values}
+        wallets = {chain: purses.purse_for(chain) for chain in Chain.values}
+        player = investors.Player(purses=wallets, seed=seed, mix=mix)
         played: Counter[str] = Counter()
         while not stop.is_set():
-            try:
-                payments = investors.pay_due(chains=chains, seed=seed, mix=mix, now=timezone.now())
-            except ChainUnavailable as error:
-                self.stderr.write(f"a chain does not answer, trying again: {error}")
-                payments = []
-            played.update(payment.plan.manner for payment in payments)
-            if payments:
+            before = played.total()
+            for chain in Chain.values:
+                self._look(player, chain, stop, played)
+            if played.total() > before:
                 self.stdout.write(self._told(played))
                 self.stdout.flush()
             if once or time.monotonic() >= ends:
                 break
             stop.wait(LOOK_SECONDS)
         return played
+
+    def _look(self, player: investors.Player, chain: str, stop: Any, played: Counter[str]) -> None:
+        try:
+            for payment in player.pay_due(chain=chain, now=timezone.now()):
+                played[payment.plan.manner] += 1
+                if stop.is_set():
+                    return
+        except ChainError as error:
+            self.stderr.write(f"{chain}: not paid, trying again: {error}")
+        except RealMoney as error:
+            raise CommandError(f"{chain}: {error}") from error
 
     def _told(self, played: Counter[str]) -> str:
         kinds = ", ".join(f"{played[manner]} {manner}" for manner in investors.MANNERS if played[manner])

@@ -2,12 +2,15 @@
 
 import io
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from ico import deposits, investors, nodes
-from ico.models import Chain, Deposit, Invitation
+from ico import addresses, deposits, investors, nodes, purses
+from ico.chains.base import ChainUnavailable
+from ico.chains.purse import RealMoney
+from ico.models import Chain, Deposit, DepositAddress, Invitation, Sale
 from tests.ico.people import joined
 
 
@@ -91,3 +94,125 @@ def test_it_ends_after_its_time(db: None) -> None:
     out = io.StringIO()
     call_command("play_investors", "--for", "0", stdout=out)
     assert out.getvalue() == "0 investors have paid; done\n"
+
+
+def player(mix: str = "exact=1", seed: int = 1) -> investors.Player:
+    return investors.Player(
+        purses={name: nodes.simulated(name) for name in Chain.values}, seed=seed, mix=investors.mix_from(mix)
+    )
+
+
+def look(one: investors.Player, now) -> list[investors.Payment]:
+    return [payment for chain in Chain.values for payment in one.pay_due(chain=chain, now=now)]
+
+
+def test_each_look_begins_where_the_last_one_ended(people, sale, now, monkeypatch) -> None:
+    one = player()
+    for chain in Chain.values:
+        addresses.derive(chain=chain, count=5)
+    assert len(look(one, now)) == 12
+    planned = []
+    honest = investors.plan_for
+    monkeypatch.setattr(investors, "plan_for", lambda key, **options: planned.append(key) or honest(key, **options))
+    assert look(one, now) == []
+    assert planned == []
+    late_comer = joined(sale=sale, now=now)
+    assert [payment.invitation_id for payment in look(one, now)] == [late_comer.pk]
+    assert set(planned) == {late_comer.pk}
+
+
+def test_who_was_given_a_higher_address_first_is_not_forgotten(sale, now) -> None:
+    """Two who join at the same moment: the one who locked the lower address commits last."""
+    for chain in Chain.values:
+        addresses.derive(chain=chain, count=4)
+    one = player()
+    first = joined(sale=sale, now=now)
+    rows = DepositAddress.objects.filter(invitation=first)
+    for row in rows:  # as if address 0 were still in somebody's hands
+        higher = DepositAddress.objects.get(chain=row.chain, index=2)
+        DepositAddress.objects.filter(pk=row.pk).update(invitation=None, issued_at=None)
+        DepositAddress.objects.filter(pk=higher.pk).update(invitation=first, issued_at=now)
+    assert [payment.invitation_id for payment in look(one, now)] == [first.pk]
+    assert look(one, now) == []
+    second, third = joined(sale=sale, now=now), joined(sale=sale, now=now)
+    assert DepositAddress.objects.filter(invitation=second, index=0).count() == 2
+    assert {payment.invitation_id for payment in look(one, now)} == {second.pk, third.pk}
+    assert look(one, now) == []
+
+
+def test_the_chains_are_asked_once_who_was_paid(people, sale, now, monkeypatch) -> None:
+    assert len(look(player(), now)) == 12
+    again, asked = player(), []
+    for name in Chain.values:
+        node = nodes.simulated(name)
+        monkeypatch.setattr(node, "paid", lambda given, honest=node.paid: asked.append(len(given)) or honest(given))
+    assert look(again, now) == []
+    joined(sale=sale, now=now)
+    assert len(look(again, now)) == 1
+    assert asked == [12, 12]
+
+
+def test_without_asking_the_chains_everybody_would_pay_twice(people, now, monkeypatch) -> None:
+    """The negative control."""
+    assert len(look(player(), now)) == 12
+    for name in Chain.values:
+        monkeypatch.setattr(nodes.simulated(name), "paid", lambda given: set())
+    assert len(look(player(), now)) == 12
+
+
+def test_a_time_to_pay_that_is_moved_moves_the_late_ones(people, now) -> None:
+    one = player("late=1")
+    week = timedelta(days=7)
+    assert look(one, now) == []
+    Invitation.objects.update(pay_until=now + 2 * week)
+    assert look(one, now + week + timedelta(seconds=1)) == []
+    assert len(look(one, now + 2 * week + timedelta(seconds=1))) == 12
+
+
+def test_who_could_not_pay_in_time_does_not(people, now) -> None:
+    assert look(player(), now + timedelta(days=8)) == []
+
+
+def test_a_chain_that_is_away_holds_back_its_own_and_is_tried_again(people, now, monkeypatch) -> None:
+    one, node = player(), nodes.simulated("BTC")
+    honest = node.send
+    on_btc = sum(investors.plan_for(p.pk, seed=1, mix={"exact": 1}).chain == "BTC" for p in people)
+
+    def away(address, amount) -> str:
+        raise ChainUnavailable("gone")
+
+    monkeypatch.setattr(node, "send", away)
+    for _ in range(2):
+        with pytest.raises(ChainUnavailable):
+            list(one.pay_due(chain="BTC", now=now))
+    assert len(list(one.pay_due(chain="ETH", now=now))) == 12 - on_btc
+    monkeypatch.setattr(node, "send", honest)
+    assert len(list(one.pay_due(chain="BTC", now=now))) == on_btc - 2
+    assert len(list(one.pay_due(chain="BTC", now=now + investors.AGAIN_AFTER))) == 2
+
+
+def test_where_the_chain_passes_no_dust_on_it_is_simply_too_little(people, now, monkeypatch) -> None:
+    Sale.objects.update(minimum_deposit_cents=1)
+    for name in Chain.values:
+        monkeypatch.setattr(nodes.simulated(name), "least", 294)
+    payments = look(player("dust=1"), now)
+    assert {(p.plan.chain, p.plan.manner, p.amount >= 294) for p in payments} == {
+        ("BTC", "under", True),
+        ("ETH", "dust", True),
+    }
+    assert {p.amount for p in payments if p.plan.chain == "BTC"} == {294}
+
+
+def test_nobody_is_played_with_money_that_is_worth_something(people, monkeypatch) -> None:
+    def worth_something(addresses) -> set[str]:
+        raise RealMoney("nobody is played on Ethereum's chain 1")
+
+    monkeypatch.setattr(nodes.simulated("ETH"), "paid", worth_something)
+    with pytest.raises(CommandError, match="chain 1"):
+        play()
+
+
+def test_the_purse_is_that_of_the_node_in_the_settings(settings) -> None:
+    settings.NODES = {"BTC": urlsplit("http://127.0.0.1:1"), "ETH": None}
+    assert type(purses.purse_for("BTC")).__name__ == "RegtestPurse"
+    assert purses.purse_for("ETH") is nodes.simulated("ETH")
