@@ -81,8 +81,8 @@ class Command(BaseCommand):
             )
         except ValidationError as error:
             raise CommandError("; ".join(error.messages)) from None
-        for chain in Chain.values:
-            addresses.derive_ahead(chain=chain, most=addresses.AT_ONCE)  # the clock derives the rest
+        for name in Chain.values:
+            addresses.derive_ahead(chain=name, most=addresses.AT_ONCE)  # the clock derives the rest
         self.stdout.write(
             f"The sale {slug} is open until {sale.closes_at:%Y-%m-%d %H:%M} UTC: "
             f"{sale.total_cap_cents // sale.personal_cap_cents:,} allowances of {sale.personal_cap_cents // 100:,} "
