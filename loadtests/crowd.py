@@ -2,6 +2,7 @@
 place. Each visitor is its own greenlet; nothing here waits, so nothing here needs a lock."""
 
 import json
+import os
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import Enum
@@ -33,6 +34,8 @@ class Crowd:
     time_scale: float
     run_dir: Path | None
     request_timeout: float = 30.0
+    # Bitcoin's, of their wallets: as the application is told it.
+    network: str = field(default_factory=lambda: os.environ.get("STAMPEDE_BTC_NETWORK", "mainnet"))
     links: deque[Invitation] = field(default_factory=deque)
     in_flight: int = 0
     present: int = 0
@@ -49,7 +52,7 @@ class Crowd:
         return identities.email(run_id=self.run_id, index=index)
 
     def wallets(self, index: int) -> identities.Wallets:
-        return identities.wallets(seed=self.seed, run_id=self.run_id, index=index)
+        return identities.wallets(seed=self.seed, run_id=self.run_id, index=index, network=self.network)
 
     def take_link(self) -> str:
         """An invitation link for one visitor, as a path at the target. Raises `NobodyInvited`, `ForeignHost`."""

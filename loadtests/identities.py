@@ -7,11 +7,12 @@ from bip_utils import SegwitBech32Encoder
 from bip_utils.utils.crypto import Kekkak256
 
 MAIL_DOMAIN = "load.stampede-lab.org"
+PREFIXES = {"mainnet": "bc", "testnet": "tb", "regtest": "bcrt"}
 
 
 @dataclass(frozen=True, slots=True)
 class Wallets:
-    btc: str  # Bitcoin mainnet, P2WPKH, bech32 (BIP 173)
+    btc: str  # P2WPKH, bech32 (BIP 173)
     eth: str  # with the checksum of EIP-55
 
 
@@ -19,11 +20,11 @@ def email(*, run_id: str, index: int) -> str:
     return f"visitor-{index:06d}.{run_id}@{MAIL_DOMAIN}"
 
 
-def wallets(*, seed: int, run_id: str, index: int) -> Wallets:
-    """Addresses with valid checksums of keys that nobody has. The run's id is part of the draw, so that two runs with
-    one seed do not name the same wallets."""
+def wallets(*, seed: int, run_id: str, index: int, network: str = "mainnet") -> Wallets:
+    """Addresses with valid checksums of keys that nobody has; `network` is Bitcoin's. The run's id is part of the draw,
+    so that two runs with one seed do not name the same wallets."""
     chance = random.Random(f"wallets {seed} {run_id} {index}")  # noqa: S311
-    btc = SegwitBech32Encoder.Encode("bc", 0, chance.randbytes(20))
+    btc = SegwitBech32Encoder.Encode(PREFIXES[network], 0, chance.randbytes(20))
     return Wallets(btc=btc, eth=_checksummed(chance.randbytes(20)))
 
 

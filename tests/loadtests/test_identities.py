@@ -3,6 +3,7 @@ import re
 from bip_utils import EthAddrDecoder, SegwitBech32Decoder
 from email_validator import validate_email
 
+from ico.chains import destination
 from loadtests import identities
 
 
@@ -24,6 +25,14 @@ def test_wallets_have_valid_checksums() -> None:
         assert (version, len(program)) == (0, 20)
         assert EthAddrDecoder.DecodeAddr(mine.eth).hex() == mine.eth[2:].lower()
         assert re.search("[A-F]", mine.eth)
+
+
+def test_wallets_are_of_the_network_that_is_named() -> None:
+    who = {"seed": 1, "run_id": "a1b2c3", "index": 7}
+    found = {name: identities.wallets(**who, network=name).btc for name in identities.PREFIXES}
+    assert {name: address.partition("1")[0] for name, address in found.items()} == identities.PREFIXES
+    for name, address in found.items():
+        assert destination.bitcoin(address, network=name) == address
 
 
 def test_wallets_are_seeded_and_disjoint() -> None:
