@@ -7,6 +7,7 @@ that are remembered for a few seconds. History comes from the release decisions,
 
 from dataclasses import replace
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 from django.contrib.admin.views.decorators import staff_member_required
@@ -30,6 +31,7 @@ HISTORY = 400
 DECISIONS = 12
 REFRESH_SECONDS = 3
 COUNTED_MAX_AGE = 5
+GATE = (Release.Reason.CHAIN_BUSY, Release.Reason.GAS_PRICE)
 
 
 @require_safe
@@ -80,7 +82,7 @@ def _answer(sale: Sale, now: datetime) -> dict[str, Any]:
         "chains": _chains(cursors, now),
         "alarms": _alarms(cursors, now),
         "decisions": _decisions(newest),
-        "why": _why(sale, newest[0], reading, now) if newest else "",
+        "hold": _hold(sale, newest, reading, now),
         "last_batch": _last_batch(sale),
     }
 
@@ -205,12 +207,20 @@ def _decisions(newest: list[Release]) -> list[dict[str, Any]]:
     ]
 
 
-def _why(sale: Sale, newest: Release, reading: ChainReading | None, now: datetime) -> str:
-    """Why the newest decision still stands, by what is known now: the load it was made from may be long over."""
-    if newest.size:
-        return ""
-    known = replace(recorded(newest), room_cents=sale.total_cap_cents - sale.reserved_cents)
-    return reasons.why(newest.reason, replace(known, **gauge_inputs(sale, reading, now)))
+def _hold(sale: Sale, newest: list[Release], reading: ChainReading | None, now: datetime) -> dict[str, Any] | None:
+    """Why nobody is invited, by what is known now (the readings that a hold began with may be long over), since when,
+    and why it began. The gate may be held by the load and then by the price: that is one hold."""
+    if not newest or newest[0].size:
+        return None
+    latest = newest[0]
+    alike = GATE if latest.reason in GATE else (latest.reason,)
+    first = list(takewhile(lambda decision: decision.reason in alike, newest))[-1]
+    known = replace(recorded(latest), room_cents=sale.total_cap_cents - sale.reserved_cents)
+    return {
+        "why": reasons.why(latest.reason, replace(known, **gauge_inputs(sale, reading, now))),
+        "since": first.decided_at.isoformat(),
+        "at_first": reasons.recorded_why(first),
+    }
 
 
 def _last_batch(sale: Sale) -> dict[str, Any] | None:
@@ -220,7 +230,7 @@ def _last_batch(sale: Sale) -> dict[str, Any] | None:
 
 def _history(sale: Sale) -> list[dict[str, Any]]:
     """The last batches, and when the gate closed, as they were decided, oldest first."""
-    kinds = (Release.Reason.RELEASED, Release.Reason.CHAIN_BUSY, Release.Reason.GAS_PRICE)
+    kinds = (Release.Reason.RELEASED, *GATE)
     decisions = sale.releases.filter(reason__in=kinds).order_by("-decided_at", "-pk")[:HISTORY]
     return [_past(sale, release) for release in reversed(decisions)]
 

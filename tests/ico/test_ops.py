@@ -60,10 +60,12 @@ def test_why_nobody_is_invited_now_and_at_first(ask: Asked, sale: Sale) -> None:
     later = timezone.now()
     decide(sale, later)
     answer = ask("?history=1")
-    assert answer["why"] == "the gas price 37.0 gwei has not fallen below 35"
+    hold = answer["hold"]
+    assert hold["why"] == "the gas price 37.0 gwei has not fallen below 35"
+    assert hold["at_first"] == "the gas price 48.2 gwei is above 40"
+    assert datetime.fromisoformat(hold["since"]) == begun
     (decision,) = answer["decisions"]
     assert (decision["text"], decision["repeats"]) == ("the gas price 48.2 gwei is above 40", 2)
-    assert datetime.fromisoformat(decision["decided_at"]) == begun
     gate = answer["gate"]
     assert (gate["closed"], gate["price"], gate["price_text"]) == (True, 37.0, "37.0")
     assert (gate["high"], gate["low"], gate["price_high"], gate["price_low"]) == (0.9, 0.7, 40, 35)
@@ -71,11 +73,29 @@ def test_why_nobody_is_invited_now_and_at_first(ask: Asked, sale: Sale) -> None:
     assert answer["last_batch"] is None
 
 
+def test_the_load_and_then_the_price_are_one_hold(ask: Asked, sale: Sale) -> None:
+    Sale.objects.filter(pk=sale.pk).update(gas_price_high_gwei=40, gas_price_low_gwei=35)
+    begun = timezone.now()
+    Sale.objects.filter(pk=sale.pk).update(paused=True)
+    decide(sale, begun)
+    Sale.objects.filter(pk=sale.pk).update(paused=False)
+    for second, (load, base_fee) in enumerate([(0.95, 50), (0.5, 50), (0.8, 20)], start=1):
+        read_load(load, begun, base_fee=base_fee * GWEI)
+        decide(sale, begun + timedelta(seconds=second))
+    answer = ask()
+    assert [row["reason"] for row in answer["decisions"]] == ["chain_busy", "gas_price", "chain_busy", "paused"]
+    assert answer["hold"] == {
+        "why": "the chain's load 0.80 has not fallen below 0.70",
+        "since": (begun + timedelta(seconds=1)).isoformat(),
+        "at_first": "the chain's load 0.95 is above 0.90 and the gas price 51.0 gwei is above 40",
+    }
+
+
 def test_a_reading_that_grows_old_is_named_with_its_age(ask: Asked, sale: Sale) -> None:
     decide(sale, timezone.now())
-    assert ask()["why"] == "the chain's load was never read"
+    assert ask()["hold"]["why"] == "the chain's load was never read"
     read_load(0.5, timezone.now() - timedelta(seconds=300))
-    assert ask()["why"].startswith("the newest reading of the chain's load is 30")
+    assert ask()["hold"]["why"].startswith("the newest reading of the chain's load is 30")
 
 
 def test_the_last_batch_is_known_however_many_holds_came_after_it(ask: Asked, sale: Sale, now: datetime) -> None:
@@ -147,4 +167,4 @@ def test_the_pages_that_alarms_lead_to_exist(admin_client: Client, sale: Sale) -
 def test_without_any_reading_the_panel_answers(ask: Asked) -> None:
     assert not ChainReading.objects.exists()
     answer = ask()
-    assert (answer["gate"]["load"], answer["gate"]["price"], answer["why"]) == (None, None, "")
+    assert (answer["gate"]["load"], answer["gate"]["price"], answer["hold"]) == (None, None, None)

@@ -72,7 +72,7 @@ function figures({ line, caps, outbox, gate }) {
   };
 }
 
-function verdict({ line, decisions, why, last_batch }) {
+function verdict({ line, decisions, hold, last_batch }) {
   const newest = decisions[0];
   if (!newest) return ["stopped", "No decision yet", "The releaser has not run. Is the clock at work?"];
   const silent = (Date.now() - Date.parse(newest.last_decided_at)) / 1000;
@@ -81,9 +81,9 @@ function verdict({ line, decisions, why, last_batch }) {
   if (newest.size || newest.reason === "interval") return ["going", "People are being invited", last];
   if (newest.reason === "nobody_waiting") return ["going", last_batch ? "Everybody in line has been invited" : "Nobody is in line yet", last];
   const kind = HELD.has(newest.reason) ? "held" : "stopped";
-  const first = why === newest.text ? "" : `, at first because ${newest.text}`;
-  const since = `Since ${timeOfDay(newest.decided_at)} (${duration((Date.now() - Date.parse(newest.decided_at)) / 1000)})${first}.`;
-  return [kind, `Nobody is being invited: ${why}`, `${since} ${last} ${whole(line.waiting)} waiting.`];
+  const first = hold.why === hold.at_first ? "" : `, at first because ${hold.at_first}`;
+  const held = `Since ${timeOfDay(hold.since)} (${duration((Date.now() - Date.parse(hold.since)) / 1000)})${first}.`;
+  return [kind, `Nobody is being invited: ${hold.why}`, `${held} ${last} ${whole(line.waiting)} waiting.`];
 }
 
 function showVerdict(answer) {
