@@ -58,7 +58,11 @@ class BitcoinNode:
 
     def blocks(self, heights: Sequence[int]) -> list[Block | None]:
         told = self._ask((("getblockhash", [number]) for number in heights), absent=_INVALID)
-        named = {n: answers.digest(one, f"the hash of block {n}") for n, one in zip(heights, told, strict=True) if one}
+        named = {
+            n: answers.digest(one, f"the hash of block {n}")
+            for n, one in zip(heights, told, strict=True)
+            if one is not None
+        }
         found = dict(zip(named, self._headers(list(named.values())), strict=True))
         for number, block in found.items():
             if block.height != number:
@@ -186,10 +190,14 @@ class BitcoinNode:
 
     def _ask(self, calls: Iterable[Call], *, absent: int | None = None) -> list[Any]:
         """The answers in order, None where the node says with the error `absent` that it has no such thing."""
-        return [_answer(told, absent) for told in self._rpc.batch(list(calls))]
+        asked = list(calls)
+        told = self._rpc.batch(asked)
+        return [_answer(one, absent, method) for one, (method, _) in zip(told, asked, strict=True)]
 
 
-def _answer(told: Any, absent: int | None) -> Any:
+def _answer(told: Any, absent: int | None, method: str) -> Any:
+    if told is None:
+        raise BadAnswer(f"the node answered with nothing to {method}")
     if not isinstance(told, RpcError):
         return told
     if told.code == absent:

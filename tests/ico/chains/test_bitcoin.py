@@ -198,9 +198,9 @@ def test_a_node_that_was_killed_is_asked_again_by_the_same_client(tmp_path: Path
 
 def test_a_pruned_block_is_named_and_is_no_empty_one(tmp_path: Path) -> None:
     with knots(tmp_path, "-txindex=0", "-prune=1", "-fastprune=1") as node:
-        node.mine(900)
+        node.mine(560)
         client = asking(node)
-        node.rpc("pruneblockchain", 500)
+        node.rpc("pruneblockchain", 250)
         first = block_at(client, 1)  # the header stays
         with pytest.raises(ChainUnavailable, match="pruned"):
             client.transfers([first])
