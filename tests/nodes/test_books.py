@@ -94,7 +94,7 @@ def brief(answer: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def play_every_manner(chain: str, mine: Any, sale: Sale, now: datetime) -> None:
-    """Enough people for each manner, who all pay, here or on the other chain, nobody twice whatever is started again."""
+    """Enough people for each manner, who all pay, here or on the other chain, and nobody twice after a new start."""
     while len(plans(chain)) < 4:
         joined(sale=sale, now=now)
     count = Invitation.objects.count()
