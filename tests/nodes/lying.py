@@ -42,7 +42,7 @@ class Reply:
 
 
 class Liar(ThreadingHTTPServer):
-    """`calls`: the methods that were asked for, in order."""
+    """`calls`: the methods and parameters that were asked for, in order."""
 
     daemon_threads = True
 
@@ -50,7 +50,7 @@ class Liar(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = urlsplit(upstream)
         self.lie: Lie | None = None
-        self.calls: list[str] = []
+        self.calls: list[tuple[str, list[Any]]] = []
         self.requests = 0
         self.connections = 0
         self.over = threading.Event()
@@ -74,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         calls = json.loads(body)
         self.server.requests += 1
-        self.server.calls += [call["method"] for call in calls]
+        self.server.calls += [(call["method"], call["params"]) for call in calls]
         told = self._truth(body)
         if self.server.lie is not None and not isinstance(told, Reply):
             told = self.server.lie(calls, told)
