@@ -12,9 +12,11 @@ from urllib.parse import urlsplit
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
 
 from ico.chains import hd
+
+DEVELOPMENT_CHAINS = (1337, 31337)  # what Ethereum's development nodes call theirs
 
 
 @register(Tags.security)
@@ -32,6 +34,80 @@ def account_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
                 Error(f"STAMPEDE_{chain}_XPUB cannot be used: {error}", hint=hint, id=f"stampede.E00{number}")
             )
     return problems
+
+
+@register(Tags.security)
+def demo_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """What is paid to an address of a published demo key is lost: its seed was thrown away."""
+    problem = "STAMPEDE_{0}_NODE names a node of a real network, and the account key is the demo's, which nobody has."
+    hint = "Set STAMPEDE_{0}_XPUB to the account key of a wallet of yours."
+    return [
+        Error(problem.format(chain), hint=hint.format(chain), id="stampede.E010")
+        for chain in ("BTC", "ETH")
+        if settings.NODES[chain] and not _is_play(chain) and _is_demo_key(chain)
+    ]
+
+
+@register
+def nodes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    bitcoin = settings.NODES["BTC"]
+    if bitcoin and not (bitcoin.username and bitcoin.password):
+        hint = "Set it to something like http://user:password@127.0.0.1:8332, as the node's rpcauth has them."
+        problems.append(Error("STAMPEDE_BTC_NODE has no user or no password.", hint=hint, id="stampede.E011"))
+    if settings.ETH_FINALITY == "finalized" and not settings.NODES["ETH"]:
+        hint = "Set STAMPEDE_ETH_NODE, or leave STAMPEDE_ETH_FINALITY away: deposits are credited by depth."
+        problem = "STAMPEDE_ETH_FINALITY=finalized, and the simulated chain calls no block final."
+        problems.append(Warning(problem, hint=hint, id="stampede.W004"))
+    return problems
+
+
+@register(Tags.database)
+def same_account_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """The addresses that were derived so far are of the key that is configured. `migrate` asks this, and with it every
+    start by `serve` and `stack`; where the tables are not there yet, nothing was derived."""
+    hint = "Set STAMPEDE_{0}_XPUB back to the key that this database began with; another key needs a sale of its own."
+    problem = "STAMPEDE_{0}_XPUB is not the key that the {0} addresses in the database were derived from."
+    return [
+        Error(problem.format(chain), hint=hint.format(chain), id="stampede.E012")
+        for chain in ("BTC", "ETH")
+        if _is_another(chain)
+    ]
+
+
+def _is_play(chain: str) -> bool:
+    """A network whose coins are made by whoever wants some, on one machine."""
+    return settings.BTC_NETWORK == "regtest" if chain == "BTC" else settings.ETH_CHAIN_ID in DEVELOPMENT_CHAINS
+
+
+def _is_demo_key(chain: str) -> bool:
+    """Also when it is written with other version bytes."""
+    return _given_first(chain, getattr(settings, f"{chain}_XPUB")) == _given_first(chain, settings.DEMO_KEYS[chain])
+
+
+def _given_first(chain: str, key: str) -> str | None:
+    """The first address of an account key; None for one that cannot be used, which `account_keys` names."""
+    try:
+        network = settings.BTC_NETWORK if chain == "BTC" else "mainnet"
+        return hd.account(chain=chain, key=key, network=network).address(0)
+    except hd.BadAccountKey:
+        return None
+
+
+def _is_another(chain: str) -> bool:
+    derived, given = _derived_first(chain), _given_first(chain, getattr(settings, f"{chain}_XPUB"))
+    return None not in (derived, given) and derived != given
+
+
+def _derived_first(chain: str) -> str | None:
+    from ico.models import DepositAddress  # apps are not ready when this file is read
+
+    first = DepositAddress.objects.filter(chain=chain, index=0).values_list("address", flat=True)
+    try:
+        with transaction.atomic():
+            return first.first()
+    except DatabaseError:
+        return None
 
 
 @register(Tags.files)

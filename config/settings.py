@@ -40,17 +40,21 @@ POLL_SECONDS = env.seconds("STAMPEDE_POLL_SECONDS", 30)
 MAIL_ATTEMPTS = env.integer("STAMPEDE_MAIL_ATTEMPTS", 20, minimum=1)  # about ten hours
 MAIL_RETRY_SECONDS = env.seconds("STAMPEDE_MAIL_RETRY_SECONDS", 5)
 
-# The defaults are account keys of random seeds that were thrown away: nobody can spend what arrives there, which is why
-# every page of a sale on the simulated chain says not to send real money.
-BTC_XPUB = env.text(
-    "STAMPEDE_BTC_XPUB",
-    "zpub6qZzEtGkkBVpKk5Q21fwAxCmrAWWSLEACw1DaQ2cAAZzEJtTPCWx7MfYvYN29cd3JcW91RdStQtZjY7SvmixRSKUm6DMvZhJn6FR5X1H4Zg",
-)
-ETH_XPUB = env.text(
-    "STAMPEDE_ETH_XPUB",
-    "xpub6BysqNa2QkBMyUHLFEwQC7PSim5kbrfnSBYHk4cbMSdw9Uv7PRaNaC3gUVnKZrLr8DeaoMhfzoqBqg87qmBgLN1mjP6nHu87f4vMjMnMukz",
-)
 BTC_NETWORK = env.choice("STAMPEDE_BTC_NETWORK", "mainnet", ("mainnet", "testnet", "regtest"))
+# The defaults are account keys of random seeds that were thrown away: nobody can spend what arrives there, which is why
+# every page of a sale on the simulated chain says not to send real money, and why a node of real money refuses them.
+_MAIN_BTC = (
+    "zpub6qZzEtGkkBVpKk5Q21fwAxCmrAWWSLEACw1DaQ2cAAZzEJtTPCWx7MfYvYN29cd3JcW91RdStQtZjY7SvmixRSKUm6DMvZhJn6FR5X1H4Zg"
+)
+_TEST_BTC = (
+    "vpub5Yne3Duhki5eHVKojCRnjv6xPq86wGDt5yz5JjWTsT4TUiToqwht69GXYeZzXDkQff3fcRM4ymV7gfJodXQML473AXysThZ4GvBs4uEWUhD"
+)
+_ETH = (
+    "xpub6BysqNa2QkBMyUHLFEwQC7PSim5kbrfnSBYHk4cbMSdw9Uv7PRaNaC3gUVnKZrLr8DeaoMhfzoqBqg87qmBgLN1mjP6nHu87f4vMjMnMukz"
+)
+DEMO_KEYS = {"BTC": _MAIN_BTC if BTC_NETWORK == "mainnet" else _TEST_BTC, "ETH": _ETH}
+BTC_XPUB = env.text("STAMPEDE_BTC_XPUB", DEMO_KEYS["BTC"])
+ETH_XPUB = env.text("STAMPEDE_ETH_XPUB", DEMO_KEYS["ETH"])
 # Where the chains' nodes answer JSON-RPC; without an address the chain is a simulated one in the data folder.
 NODES = {
     "BTC": env.url("STAMPEDE_BTC_NODE", ("http", "https"), "http://user:password@127.0.0.1:8332"),
