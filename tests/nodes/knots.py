@@ -30,6 +30,9 @@ from tests.deadline import until
 
 HOST, USER, WALLET = "127.0.0.1", "stampede", "purse"
 COIN = 100_000_000
+# A wallet with few keys in stock that does not wait for the disk: what it wrote outlives a kill, if not a power cut. It
+# makes starting and mining three times as fast.
+_QUICK = ("-keypool=20", "-unsafesqlitesync=1")
 
 
 class Refused(Exception):
@@ -64,7 +67,7 @@ class Knots:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = program.command(self.folder, rpc_port=self.port, user=USER, password=self.password)
         with (self.folder / "knots.log").open("ab") as log:
-            self._process = subprocess.Popen([*command, *self.options], stdout=log, stderr=log)
+            self._process = subprocess.Popen([*command, *_QUICK, *self.options], stdout=log, stderr=log)
         until(self._answers, f"an answer of the node in {self.folder}", seconds=60)
         if WALLET not in self.rpc("listwallets"):
             self._open_wallet()
