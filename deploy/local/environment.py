@@ -27,10 +27,6 @@ _WHERE = {
     "STAMPEDE_ETH_NODE",
 }
 BITCOIN_USER = "stampede"
-# For regtest, of a random seed that was thrown away: unless the shell names one, nobody can spend what arrives.
-_REGTEST_KEY = (
-    "vpub5Yne3Duhki5eHVKojCRnjv6xPq86wGDt5yz5JjWTsT4TUiToqwht69GXYeZzXDkQff3fcRM4ymV7gfJodXQML473AXysThZ4GvBs4uEWUhD"
-)
 # The emulator believes everybody; boto must not look for a real account, least of all use one.
 _NO_ACCOUNT = {
     "AWS_ACCESS_KEY_ID": "stack",
@@ -73,7 +69,6 @@ def _nodes(layout: Layout) -> dict[str, str]:
         found |= {"STAMPEDE_ETH_NODE": ethereum(layout), "STAMPEDE_ETH_CHAIN_ID": str(anvil.CHAIN_ID)}
     if layout.has("bitcoin"):
         found |= {"STAMPEDE_BTC_NODE": bitcoin(layout), "STAMPEDE_BTC_NETWORK": "regtest"}
-        found["STAMPEDE_BTC_XPUB"] = os.environ.get("STAMPEDE_BTC_XPUB", _REGTEST_KEY)
     return found
 
 

@@ -12,7 +12,6 @@ from config import supervising
 from deploy.local import environment, ethereum, knots, layout, programs, stack, table
 from deploy.local.keeping import kept
 from deploy.local.layout import CannotStart, Layout
-from ico.chains import hd
 
 NO_KNOTS = "Bitcoin Knots could not be fetched: no mirror"
 
@@ -49,17 +48,6 @@ def test_the_application_is_told_of_the_nodes(place: Layout, monkeypatch: pytest
     bitcoin = urlsplit(found["STAMPEDE_BTC_NODE"])
     assert (bitcoin.hostname, bitcoin.port, bitcoin.password) == ("127.0.0.1", 9996, place.bitcoin_password)
     assert found["STAMPEDE_BTC_NETWORK"] == "regtest"
-
-
-def test_the_account_key_fits_the_network_unless_the_shell_names_another(
-    place: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("STAMPEDE_BTC_XPUB", raising=False)
-    hd.account(chain="BTC", key=environment.variables(place)["STAMPEDE_BTC_XPUB"], network="regtest")
-    monkeypatch.setenv("STAMPEDE_BTC_XPUB", "mine")
-    assert environment.variables(place)["STAMPEDE_BTC_XPUB"] == "mine"
-    monkeypatch.delenv("STAMPEDE_BTC_XPUB")
-    assert "STAMPEDE_BTC_XPUB" not in environment.variables(Layout(place.folder))
 
 
 def test_without_nodes_the_application_is_told_of_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
