@@ -27,8 +27,6 @@ CREATE TABLE IF NOT EXISTS mined (
 CREATE INDEX IF NOT EXISTS mined_txid ON mined (txid);
 CREATE TABLE IF NOT EXISTS mempool (arrived INTEGER PRIMARY KEY AUTOINCREMENT, txid TEXT NOT NULL UNIQUE);
 CREATE VIEW IF NOT EXISTS headers AS SELECT height, hash, parent, time, base_fee, gas_used, gas_limit FROM blocks;
-CREATE VIEW IF NOT EXISTS main_headers AS
-    SELECT headers.* FROM main JOIN headers ON headers.hash = main.hash ORDER BY main.height;
 CREATE VIEW IF NOT EXISTS arrivals AS
     SELECT txid, position, address, amount FROM outputs JOIN transactions USING (txid)
     WHERE NOT fails AND amount <> '0';

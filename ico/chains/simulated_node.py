@@ -28,6 +28,12 @@ KNOWN = (
     " OR value IN (SELECT txid FROM mined JOIN main USING (hash))"
 )
 ARRIVED = "SELECT amount FROM arrivals JOIN mined USING (txid) JOIN main USING (hash) WHERE address = ?"
+# Not a view: SQLite would read the whole main chain for one block of it.
+HEADERS = (
+    "SELECT blocks.height, hash, parent, time, base_fee, gas_used, gas_limit FROM main JOIN blocks USING (hash)"
+    " WHERE main.height "
+)
+AT_THE_TIP = "= (SELECT max(height) FROM main)"
 BlockRow = tuple[int, str, str, int, str, int, int]
 
 
@@ -48,7 +54,7 @@ class SimulatedNode:
 
     def block_at(self, height: int) -> Block | None:
         with self._reading() as db:
-            return _block(db.execute("SELECT * FROM main_headers WHERE height = ?", (height,)).fetchone())
+            return _block(db.execute(HEADERS + "= ?", (height,)).fetchone())
 
     def block_by_hash(self, block_hash: str) -> Block | None:
         with self._reading() as db:
@@ -115,8 +121,9 @@ class SimulatedNode:
 
     def fee_history(self, blocks: int) -> FeeReading:
         with self._reading() as db:
-            rows = db.execute("SELECT * FROM main_headers ORDER BY height DESC LIMIT ?", (blocks,)).fetchall()
-        recent = [_header(row) for row in reversed(rows)]
+            last = tip_of(db).height
+            rows = db.execute(HEADERS + "> ? ORDER BY main.height", (last - blocks,)).fetchall()
+        recent = [_header(row) for row in rows[-blocks:]]
         newest = recent[-1]
         following = next_base_fee(newest.base_fee, gas_used=newest.gas_used, gas_limit=newest.gas_limit)
         return FeeReading(
@@ -135,7 +142,7 @@ class SimulatedNode:
 
 
 def tip_of(db: sqlite3.Connection) -> Block:
-    tip = _block(db.execute("SELECT * FROM main_headers ORDER BY height DESC LIMIT 1").fetchone())
+    tip = _block(db.execute(HEADERS + AT_THE_TIP).fetchone())
     if tip is None:
         raise ChainUnavailable("the chain's file holds no block")
     return tip
