@@ -161,6 +161,11 @@ _SCHEMAS: Json = {
     ),
     "Payment": _object(
         state={"enum": ["awaiting", "seen", "confirming", "paid", "review"]},
+        review={
+            "type": "array",
+            "items": {"enum": ["excess", "dust", "late", "reorg"]},
+            "description": "Why deposits are in review: above the allowance, below the minimum, too late, undone.",
+        },
         allowance=_object(currency=_TEXT, cap=_AMOUNT, credited=_AMOUNT, remaining=_AMOUNT, BTC=_AMOUNT, ETH=_AMOUNT),
         deposits={
             "type": "array",

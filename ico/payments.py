@@ -40,9 +40,10 @@ class AddressStatus:
 
 @dataclass(frozen=True, slots=True)
 class PaymentStatus:
-    """Cents and smallest units; `as_json` writes them as decimal strings."""
+    """Cents and smallest units; `as_json` writes them as decimal strings. `reasons`: why deposits are in review."""
 
     state: str
+    reasons: Sequence[str]
     currency: str
     cap_cents: int
     credited_cents: int
@@ -53,6 +54,7 @@ class PaymentStatus:
     def as_json(self) -> dict[str, Any]:
         return {
             "state": self.state,
+            "review": list(self.reasons),
             "allowance": {
                 "currency": self.currency,
                 "cap": _money(self.cap_cents),
@@ -88,10 +90,12 @@ def status(invitation: Invitation, *, now: datetime) -> PaymentStatus:
         if amount is not None and state != State.DROPPED:
             depth = 0 if height is None else max(0, heights.get(chain, -1) - height + 1)
             arrived.append(Arrived(amount, state, review, depth))
+    all_arrived = [one for _, arrived in places.values() for one in arrived]
     remaining = invitation.allowance_cents - invitation.credited_cents
     rates = {Chain.BTC.value: invitation.btc_rate, Chain.ETH.value: invitation.eth_rate}
     return PaymentStatus(
-        state=overall([one for _, arrived in places.values() for one in arrived]),
+        state=overall(all_arrived),
+        reasons=reasons(all_arrived),
         currency=invitation.sale.currency,
         cap_cents=invitation.allowance_cents,
         credited_cents=invitation.credited_cents,
@@ -112,6 +116,12 @@ def overall(arrived: Sequence[Arrived]) -> str:
     if State.SEEN in states:
         return "seen"
     return "paid" if State.CREDITED in states else "awaiting"
+
+
+def reasons(arrived: Sequence[Arrived]) -> list[str]:
+    """Why something is in review, each reason once, always in the same order."""
+    found = {one.review for one in arrived if one.state == State.REVIEW}
+    return [reason for reason in Review.values if reason in found]
 
 
 def _at(chain: str, address: str, arrived: Sequence[Arrived]) -> AddressStatus:

@@ -1,10 +1,14 @@
 """What a participant is told of the payment."""
 
+from datetime import timedelta
+from hashlib import sha256
+
 import pytest
+from django.test import Client
 
 from ico import deposits, invitations, payments
 from ico.chains.simulated import SimulatedChain
-from ico.models import Invitation
+from ico.models import Invitation, Terms
 from ico.payments import Arrived
 from tests.ico.people import address_of, joined
 
@@ -36,6 +40,7 @@ def test_the_whole_answer_from_awaiting_to_paid(chains, person, answer, now) -> 
     first = answer()
     assert first == {
         "state": "awaiting",
+        "review": [],
         "allowance": {
             "currency": "EUR",
             "cap": "1000.00",
@@ -112,7 +117,7 @@ def test_more_than_the_allowance_is_in_review(chains, person, answer) -> None:
     chains["ETH"].send(address_of(person, "ETH"), ETHER)
     chains["ETH"].mine(3)
     told = answer()
-    assert told["state"] == "review"
+    assert (told["state"], told["review"]) == ("review", ["excess"])
     assert (told["allowance"]["credited"], told["allowance"]["remaining"]) == ("1000.00", "0.00")
     assert (told["allowance"]["BTC"], told["allowance"]["ETH"]) == ("0", "0")
     assert told["deposits"][1]["confirmed"] == "1"
@@ -150,3 +155,61 @@ def test_a_poll_costs_two_queries(chains, person, answer, now, django_assert_num
 )
 def test_one_word_for_all_of_it(states: list[str], word: str) -> None:
     assert payments.overall([Arrived(1, state, "", 0) for state in states]) == word
+
+
+@pytest.mark.parametrize(
+    ("arrived", "reasons"),
+    [
+        ([("review", "late"), ("review", "excess"), ("review", "late")], ["excess", "late"]),
+        ([("review", "reorg"), ("credited", "")], ["reorg"]),
+        ([("seen", ""), ("confirming", "")], []),
+    ],
+)
+def test_each_reason_once(arrived: list[tuple[str, str]], reasons: list[str]) -> None:
+    assert payments.reasons([Arrived(1, state, review, 0) for state, review in arrived]) == reasons
+
+
+WORDS = {
+    "excess": "More arrived than your allowance.",
+    "dust": "less than the minimum of 1 EUR.",
+    "late": "after your time to pay was over.",
+    "reorg": "The chain took back a block",
+}
+
+
+def shown(page: str) -> set[str]:
+    """The reasons whose words a reader sees."""
+    found = {line.split('"')[1]: line for line in page.splitlines() if line.startswith("<p data-why=")}
+    assert found.keys() == WORDS.keys()
+    assert all(WORDS[reason] in line for reason, line in found.items())
+    return {reason for reason, line in found.items() if " hidden>" not in line}
+
+
+def test_the_page_says_why_a_payment_is_in_review(chains, person, answer, now) -> None:
+    token = invitations.token_of(person.nonce)
+    digest = sha256(token.encode()).hexdigest()
+    Invitation.objects.filter(pk=person.pk).update(token_digest=digest, terms=Terms.objects.get(), accepted_at=now)
+
+    def page() -> set[str]:
+        answer()
+        response = Client().get(f"/i/{token}/payment/")
+        told = Client().get(f"/api/payment/{token}").json()
+        assert response.status_code == 200
+        assert told["review"] == [reason for reason in WORDS if reason in shown(response.content.decode())]
+        return shown(response.content.decode())
+
+    assert page() == set()
+    chains["BTC"].send(address_of(person, "BTC"), 1_000)
+    chains["BTC"].mine(2)
+    assert page() == {"dust"}
+    txid = chains["ETH"].send(address_of(person, "ETH"), ETHER)
+    chains["ETH"].mine(3)
+    assert page() == {"dust", "excess"}
+    chains["ETH"].reorg(3, dropped=[txid])
+    assert page() == {"dust", "reorg"}
+    Invitation.objects.filter(pk=person.pk).update(pay_until=now)
+    chains["BTC"].send(address_of(person, "BTC"), 100_000)
+    late = now + timedelta(hours=1)
+    chains["BTC"].mine(2, now=late.timestamp())
+    deposits.follow(chain="BTC", client=chains["BTC"], now=late)
+    assert page() == {"dust", "late", "reorg"}

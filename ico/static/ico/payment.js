@@ -20,6 +20,10 @@ function showState(state) {
   for (const part of status.querySelectorAll("[data-when]")) part.hidden = part.dataset.when !== state;
 }
 
+function showWhy(reasons) {
+  for (const part of status.querySelectorAll("[data-why]")) part.hidden = !reasons.includes(part.dataset.why);
+}
+
 function showAllowance(allowance, at) {
   for (const place of page.querySelectorAll("[data-allowance]")) {
     place.textContent = grouped(allowance[place.dataset.allowance]);
@@ -51,6 +55,7 @@ function spoken(answer) {
 
 function show(answer) {
   if (answer.state !== page.dataset.state) showState(answer.state);
+  showWhy(answer.review);
   find("[data-moving]").textContent = moving(answer);
   showAllowance(answer.allowance, answer.as_of);
   for (const deposit of answer.deposits) showDeposit(deposit, answer.allowance[deposit.chain]);
