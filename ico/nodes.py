@@ -38,14 +38,10 @@ def gauged() -> GaugedClient:
     return simulated("ETH") if address is None else _kept(EthereumNode, address)
 
 
-def is_simulated(chain: str) -> bool:
-    return settings.NODES[chain] is None
-
-
 def simulated(chain: str) -> SimulatedChain:
     """The simulated chain with its powers of wallet and miner, for the commands that play them. Raises `NotSimulated`
     where a node is named: what it says must never be mixed with what is played."""
-    if not is_simulated(chain):
+    if settings.NODES[chain] is not None:
         raise NotSimulated(f"{Chain(chain).label} is followed on a real node (STAMPEDE_{chain}_NODE)")
     return _opened(Path(settings.DATA_DIR) / f"chain-{chain.lower()}.sqlite3", chain)
 
