@@ -63,6 +63,8 @@ def main() -> None:
     chosen = parser.parse_args()
     chosen.folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(_cache(chosen.folder), ignore_errors=True)
+    if chain := newest(chosen.folder):
+        anvil.keep_one_genesis(chain)
     become = command(chosen.port, chosen.folder, block_seconds=chosen.block_seconds)
     keeper = [sys.executable, "-m", "deploy.local.keeping", "--port", str(chosen.port), "--folder", str(chosen.folder)]
     subprocess.Popen([*keeper, "--of", str(os.getpid())])  # noqa: S603 (our own program)

@@ -47,6 +47,8 @@ class Anvil:
     # --- the process --------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
+        if self.state and self.state.exists():
+            anvil.keep_one_genesis(self.state)
         command = anvil.command(self.port, state=self.state, chain_id=self.chain_id)
         command += ["--cache-path", str(self.folder / "states"), "--accounts", str(self.wallets)]
         with (self.folder / "anvil.log").open("ab") as log:
