@@ -7,73 +7,36 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.functional import cached_property
 
+from ico import money_admin as money_admin  # registers the money's tables
 from ico import outbox, sales
 from ico import terms as terms_of_sale
-from ico.amounts import in_coins
 from ico.models import (
     ChainCursor,
     ChainReading,
-    Deposit,
     DepositAddress,
     Entrant,
     Invitation,
-    LedgerEntry,
     OutboxMessage,
-    Rate,
     Release,
     Sale,
     Terms,
 )
+from ico.record_admin import AnyAdmin, RecordAdmin
 from ico.templatetags.words import money
 
 if TYPE_CHECKING:  # generic for the type checker only
-    AnyAdmin = admin.ModelAdmin[Any]
     AnySaleForm = forms.ModelForm[Sale]
-    Pages = Paginator[Any]
 else:
-    AnyAdmin = admin.ModelAdmin
     AnySaleForm = forms.ModelForm
-    Pages = Paginator
 
 admin.site.site_header = "Stampede"
 admin.site.site_title = "Stampede"
 admin.site.index_title = "The sale"
-
-
-class BoundedPaginator(Pages):
-    """Counts no further than anybody will turn pages: a full count of a million rows is a scan."""
-
-    MOST = 10_000
-
-    @cached_property
-    def count(self) -> int:
-        if isinstance(self.object_list, QuerySet):
-            return self.object_list.order_by().values("pk")[: self.MOST].count()
-        return len(self.object_list)
-
-
-class RecordAdmin(AnyAdmin):
-    """Rows that the application writes: to look at, not to edit."""
-
-    show_full_result_count = False
-    paginator = BoundedPaginator
-    list_per_page = 50
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return False
 
 
 GATE_HELP = (
@@ -242,37 +205,6 @@ class OutboxAdmin(RecordAdmin):
         self.message_user(request, f"{revived} of {len(chosen)} will be tried again; the others are not parked.", level)
 
 
-class OwedBack(admin.SimpleListFilter):
-    title = "owed back"
-    parameter_name = "owed"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "something"), ("no", "nothing")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Deposit]) -> QuerySet[Deposit]:
-        if self.value() == "yes":  # the state is in an index
-            return queryset.filter(state=Deposit.State.REVIEW, owed_back__gt=0)
-        return queryset.filter(owed_back=0) if self.value() == "no" else queryset
-
-
-@admin.register(Deposit)
-class DepositAdmin(RecordAdmin):
-    list_display = ("first_seen_at", "chain", "txid", "coins", "state", "review", "owed", "address")
-    list_filter = ("state", "review", OwedBack, "chain")
-    list_select_related = ("address",)
-    search_fields = ("txid__exact", "address__address__exact")
-    search_help_text = "A transaction id or a deposit address, whole"
-    ordering = ("-pk",)
-
-    @admin.display(description="amount")
-    def coins(self, deposit: Deposit) -> str:
-        return f"{in_coins(int(deposit.amount), deposit.chain)} {deposit.chain}"
-
-    @admin.display(description="owed back")
-    def owed(self, deposit: Deposit) -> str:
-        return f"{in_coins(int(deposit.owed_back), deposit.chain)} {deposit.chain}" if deposit.owed_back else ""
-
-
 class HandedOut(admin.SimpleListFilter):
     title = "handed out"
     parameter_name = "handed_out"
@@ -292,20 +224,6 @@ class DepositAddressAdmin(RecordAdmin):
     list_select_related = ("invitation",)
     search_fields = ("address__exact",)
     ordering = ("-pk",)
-
-
-@admin.register(LedgerEntry)
-class LedgerEntryAdmin(RecordAdmin):
-    list_display = ("booked_at", "cents", "deposit", "invitation")
-    list_select_related = ("deposit", "invitation")
-    ordering = ("-pk",)
-
-
-@admin.register(Rate)
-class RateAdmin(RecordAdmin):
-    list_display = ("observed_at", "chain", "cents_per_coin", "source")
-    list_filter = ("chain",)
-    ordering = ("-observed_at",)
 
 
 @admin.register(Terms)

@@ -6,6 +6,7 @@ here only, by one conditional UPDATE each time.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from django.db.models import F
@@ -13,6 +14,8 @@ from django.db.models import F
 from ico.amounts import PLACES
 from ico.models import Rate, Sale
 
+MOST_CENTS = 10**12
+MOST_SOURCE = 120
 UNITS: dict[str, int] = {chain: 10**places for chain, places in PLACES.items()}
 
 
@@ -24,10 +27,44 @@ class NotReserved(RuntimeError):
     """More was given back than is reserved: the books are wrong somewhere, and nothing was changed."""
 
 
+class BadRate(ValueError):
+    """What was said of a coin's worth cannot be meant; the message says why, and nothing was recorded."""
+
+
+class Leap(BadRate):
+    """The worth is so far from the one before that a digit may be missing or too many."""
+
+
 def record_rate(*, chain: str, cents_per_coin: int, source: str, now: datetime) -> Rate:
-    if cents_per_coin <= 0:
-        raise ValueError("A coin is worth at least one cent.")
-    return Rate.objects.create(chain=chain, cents_per_coin=cents_per_coin, source=source, observed_at=now)
+    """Fixed on each invitation made from now on, until the next one; those made before keep theirs. Raises
+    `BadRate`."""
+    refuse_nonsense(chain=chain, cents_per_coin=cents_per_coin, source=source)
+    return Rate.objects.create(chain=chain, cents_per_coin=cents_per_coin, source=source.strip(), observed_at=now)
+
+
+def refuse_nonsense(*, chain: str, cents_per_coin: int, source: str) -> None:
+    """Raises `BadRate`."""
+    if chain not in UNITS:
+        raise BadRate(f"There is no chain {chain}.")
+    if not 1 <= cents_per_coin <= MOST_CENTS:
+        raise BadRate("A coin is worth at least one cent, and at most ten billion.")
+    if not source.strip() or len(source.strip()) > MOST_SOURCE or not source.isprintable():
+        raise BadRate(f"Say in one line of at most {MOST_SOURCE} characters where the rate is from.")
+
+
+def cents_from(text: str) -> int:
+    """What a person writes, `3500` or `3500.00`, in cents. Raises `BadRate`: a comma may be either of two things."""
+    found = re.fullmatch(r"([0-9]{1,10})(?:\.([0-9]{2}))?", text.strip())
+    if found is None:
+        raise BadRate("Write the worth of one coin like 3500 or 3500.00.")
+    return int(found[1]) * 100 + int(found[2] or 0)
+
+
+def refuse_leap(*, chain: str, cents_per_coin: int) -> None:
+    """Raises `Leap` if the worth is less than half, or more than twice, of what it was."""
+    newest = Rate.objects.filter(chain=chain).order_by("-observed_at", "-pk").first()
+    if newest is not None and not newest.cents_per_coin <= 2 * cents_per_coin <= 4 * newest.cents_per_coin:
+        raise Leap(f"The last rate was {newest}; this one is less than half or more than twice of it.")
 
 
 def rate_now(chain: str) -> Rate:
