@@ -81,11 +81,20 @@ def test_every_variable_is_documented() -> None:
 
 def test_addresses_name_services() -> None:
     environment = SERVICES["web"]["environment"]
-    hosts = set(re.findall(r"(?:@|//)([a-z0-9]+):\d+", " ".join(environment.values())))
+    hosts = set(re.findall(r"(?:@|//)([a-z0-9]+):\d+", " ".join(filter(None, environment.values()))))
     assert hosts == {"primary", "replica1", "replica2", "redis", "sqs", "smtp"}
     assert "--upstream web:8000" in DOCKERFILE
     address = SERVICES["nginx"]["networks"]["inside"]["ipv4_address"]
     assert environment["STAMPEDE_TRUSTED_PROXIES"] == address
+
+
+def test_a_node_is_the_one_that_the_shell_names_or_none() -> None:
+    """A variable without a value is taken from the shell, and not set where the shell has none."""
+    environment = SERVICES["web"]["environment"]
+    taken = {name for name, value in environment.items() if value is None}
+    of_both = {f"STAMPEDE_{chain}_{what}" for chain in ("BTC", "ETH") for what in ("NODE", "XPUB")}
+    assert taken == of_both | {"STAMPEDE_BTC_NETWORK", "STAMPEDE_ETH_CHAIN_ID"}
+    assert SERVICES["follower"]["environment"] == environment
 
 
 def test_nobody_is_given_the_address_that_nginx_has() -> None:
