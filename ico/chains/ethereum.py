@@ -33,9 +33,10 @@ class EthereumNode:
 
     def tip(self) -> Block:
         syncing, told = self._ask([("eth_syncing", []), _header("latest")])
+        block = answers.header(told, "the newest block")
         if syncing is not False:
             raise NodeBehind(f"the node says that it is syncing: {shown(syncing)}")
-        return answers.header(told, "the newest block")
+        return block
 
     def blocks(self, heights: Sequence[int]) -> list[Block | None]:
         """Without their transactions: most blocks are asked for only to compare their hashes."""
