@@ -22,7 +22,7 @@ from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from ico import board, deposits, invitations, nodes, outbox, release, sales, waitlist  # noqa: E402
-from ico.models import Chain, Invitation, Sale  # noqa: E402
+from ico.models import Chain, ChainCursor, Invitation, Sale  # noqa: E402
 
 
 def prepare() -> None:
@@ -74,6 +74,19 @@ def close(hours: str) -> None:
     Sale.objects.update(closes_at=timezone.now() + timedelta(hours=float(hours)))
 
 
+def fill(blocks: str, full: str) -> None:
+    """So many blocks on Ethereum, as full as that; the gauge reads them, and the releaser decides."""
+    nodes.simulated(Chain.ETH).mine(int(blocks), background=float(full))
+    deposits.read_load(client=nodes.gauged(), now=timezone.now())
+    release.release(sale_id=_sale_id(), holder="stage", now=timezone.now())
+
+
+def trouble(chain: str, *words: str) -> None:
+    """The follower of this chain stands still, and wrote down what its node said."""
+    known = {"followed_at": timezone.now(), "trouble": " ".join(words), "trouble_since": timezone.now()}
+    ChainCursor.objects.update_or_create(chain=chain, defaults=known)
+
+
 def take_away(table: str) -> None:
     """The database answers with an error where this table is needed."""
     _rename(table, f"{table}_away")
@@ -104,7 +117,7 @@ def _sale_id() -> int:
     return sales.current().pk
 
 
-_ACTS = (prepare, number, invite, pay, mine, let_lapse, close, take_away, put_back)
+_ACTS = (prepare, number, invite, pay, mine, let_lapse, close, fill, trouble, take_away, put_back)
 ACTS: dict[str, Callable[..., Any]] = {act.__name__: act for act in _ACTS}
 
 if __name__ == "__main__":

@@ -228,12 +228,51 @@ def test_moments_on_the_page_say_their_time_zone(stage: Stage, visitor_with: Cal
     sync_api.expect(page.locator("[data-pulse]")).to_have_text(re.compile(r"(GMT-[45]|E[SD]T), kept up to date"))
 
 
-def test_the_operators_panel_draws_its_plots(stage: Stage, page: Any) -> None:
-    stage.do("invite")
+def at_the_panel(page: Any) -> None:
     page.goto("/ops/")
     page.get_by_label("Username").fill("operator")
     page.get_by_label("Password").fill("operator")
     page.get_by_role("button", name="Log in").click()
-    sync_api.expect(page.locator(".plot canvas")).to_have_count(5)
+    sync_api.expect(page.locator(".plot canvas")).to_have_count(6)
+
+
+def test_the_operators_panel_draws_its_plots(stage: Stage, page: Any) -> None:
+    stage.do("invite")
+    at_the_panel(page)
     sync_api.expect(page.locator('[data-rows="decisions"] tr').first).to_be_visible()
     sync_api.expect(page.locator('[data-fill="verdict"]')).not_to_have_text("Reading…")
+
+
+def test_the_panel_says_why_nobody_is_invited_with_the_figures(
+    stage: Stage, visitor_with: Callable[..., Visitor]
+) -> None:
+    page = visitor_with(viewport=SMALL_PHONE).page
+    stage.do("fill", 30, 1.2)
+    try:
+        at_the_panel(page)
+        verdict = re.compile(r"Nobody is being invited: the chain's load (0\.9\d|1\.00) is above 0\.90")
+        sync_api.expect(page.locator('[data-fill="verdict"]')).to_have_text(verdict)
+        since = re.compile(r"^Since \d\d:\d\d:\d\d")
+        sync_api.expect(page.locator('[data-fill="verdict-detail"]')).to_have_text(since)
+        sync_api.expect(page.locator('[data-fill="gate"]')).to_have_text("closed")
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+        assert page.evaluate(_UNNAMED) == []
+    finally:
+        stage.do("fill", 30, 0.4)
+    sync_api.expect(page.locator('[data-fill="gate"]')).to_have_text("open")
+
+
+MARKUP = """<img/src=x/onerror=document.title='taken'><script>document.title='taken'</script>&lt;b&gt;"""
+
+
+def test_what_a_node_says_is_shown_as_it_is_and_never_run(stage: Stage, page: Any) -> None:
+    stage.do("trouble", "ETH", MARKUP)
+    at_the_panel(page)
+    for place in ('[data-list="alarms"] li', '[data-rows="chains"] td'):
+        told = page.locator(place, has_text="onerror").first
+        sync_api.expect(told).to_contain_text(MARKUP)
+        assert told.locator("img, script, b").count() == 0
+    assert page.title().startswith("Operations")
+    # The control: a page that took the words for HTML would have made elements of them.
+    read_as_html = "words => new DOMParser().parseFromString(words, 'text/html').querySelectorAll('img, script').length"
+    assert page.evaluate(read_as_html, MARKUP) == 2

@@ -33,7 +33,7 @@ const KINDS = {
 
 /** While nobody points into a plot, its legend says the newest values. */
 function sayNewest(drawn) {
-  if (!(drawn.cursor.left >= 0)) drawn.setLegend({ idx: drawn.data[0].length - 1 }, false);
+  if (drawn.data[0].length && !(drawn.cursor.left >= 0)) drawn.setLegend({ idx: drawn.data[0].length - 1 }, false);
 }
 
 function timeRange(_, from, to) {
@@ -58,7 +58,7 @@ export function plot(name, place, columns) {
       width: place.clientWidth,
       height: HEIGHT,
       scales: { x: { range: timeRange }, y: { range: valueRange(name) } },
-      series: [{ value: (_, at) => (at === null ? "–" : timeOfDay(at * 1000)) }, ...KINDS[name]()],
+      series: [{ value: (_, at) => (at == null ? "–" : timeOfDay(at * 1000)) }, ...KINDS[name]()],
       axes: [
         axis({ space: 80, values: (_, ticks) => ticks.map((tick) => timeOfDay(tick * 1000)) }),
         axis({ size: 56, incrs: COUNTED.has(name) ? WHOLE_STEPS : undefined, values: (_, ticks) => ticks.map((tick) => compact.format(tick)) }),
