@@ -6,14 +6,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
+from urllib.parse import urlsplit
 
+from ico.chains.base import ChainClient
+from ico.chains.ethereum import EthereumNode
+from ico.chains.rpc import Rpc
 from tests.nodes.anvil import GWEI, Anvil
 from tests.nodes.players import REPLACEMENT, Arrived, Key
 
 # At each of our addresses, to have payments that fail: takes any payment, but refuses one that comes with data.
 REFUSING = "0x36156008575f5ffd5b00"  # CALLDATASIZE ISZERO PUSH1 8 JUMPI PUSH0 PUSH0 REVERT; 8: JUMPDEST STOP
 GAS = 50_000  # a payment to such an address takes a little more than one to a person
-WALLETS = 300  # far more than payments that can be on their way, or in blocks that a test gives up
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Payment:
 
 
 class AnvilPlayer:
+    """The node must have more wallets than payments can be on their way, or in blocks that the test gives up."""
+
     chain = "ETH"
 
     def __init__(self, node: Anvil) -> None:
@@ -35,6 +40,9 @@ class AnvilPlayer:
         self._wallets = cycle(node.accounts())
         self._sent: dict[str, Payment] = {}
         self._blocks: dict[str, tuple[str, int, Arrived]] = {}  # by hash: parent, height, everything that moved
+
+    def client(self) -> ChainClient:
+        return EthereumNode(Rpc(urlsplit(self.node.url)))
 
     def prepare(self, addresses: Collection[str]) -> None:
         for address in addresses:

@@ -3,11 +3,15 @@ replaced or mined without the others; blocks are put together by hand, so that a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
+from urllib.parse import urlsplit
 
+from ico.chains.base import ChainClient
+from ico.chains.bitcoin import BitcoinNode
+from ico.chains.rpc import Rpc
 from tests.nodes.knots import COIN, Knots, coins
 from tests.nodes.players import REPLACEMENT, Arrived, Key
 
@@ -36,6 +40,9 @@ class KnotsPlayer:
         self._numbers = count(1)
         self._blocks: dict[str, tuple[str, Arrived]] = {}  # by hash: the parent and everything that the block pays
         self._coins = self._fan()
+
+    def client(self) -> ChainClient:
+        return BitcoinNode(Rpc(urlsplit(self.node.url)))
 
     def prepare(self, addresses: Collection[str]) -> None:
         pass
@@ -108,7 +115,7 @@ class KnotsPlayer:
         public = self.node.rpc("getdescriptorinfo", f"wpkh({SECRET})")["descriptor"]
         return self._script(self.node.rpc("deriveaddresses", public)[0])
 
-    def _fan(self):  # type: ignore[no-untyped-def]
+    def _fan(self) -> Iterator[Key]:
         """Coins for many payments, deep enough that no reorg of a test reaches them."""
         first = self.node.rpc("generatetodescriptor", MATURE, f"raw({self._own})")[0]
         reward = self.node.rpc("getblock", first, 2)["tx"][0]

@@ -6,8 +6,10 @@ A player says itself what really arrived, by a way that has nothing to do with t
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
+from ico.chains.base import Block, ChainClient
 from ico.chains.simulated import SimulatedChain
 
 Key = tuple[str, int]  # (txid, position), as deposits are known
@@ -20,6 +22,10 @@ class Player(Protocol):
     """Amounts are satoshi or wei; txids are those of payments made by this player."""
 
     chain: str
+
+    def client(self) -> ChainClient:
+        """What is tested: a new one, as another process would have it."""
+        ...
 
     def prepare(self, addresses: Collection[str]) -> None:
         """Before the first block that may be given up: whatever the node needs to know of our addresses."""
@@ -73,10 +79,13 @@ class Player(Protocol):
 class SimulatedPlayer:
     """The chain in a file is its own player; it has no process that could stop."""
 
-    def __init__(self, node: SimulatedChain) -> None:
-        self.node = node
-        self.chain = node.chain
+    def __init__(self, path: Path, *, chain: str) -> None:
+        self.path, self.chain = path, chain
+        self.node = SimulatedChain(path, chain=chain)
         self._fee = 10**12
+
+    def client(self) -> ChainClient:
+        return SimulatedChain(self.path, chain=self.chain)
 
     def prepare(self, addresses: Collection[str]) -> None:
         pass
@@ -129,5 +138,5 @@ class SimulatedPlayer:
     def held(self, addresses: Collection[str]) -> int:
         return sum(self.node.balances(sorted(addresses)).amounts)
 
-    def _blocks(self, heights: range):  # type: ignore[no-untyped-def]
+    def _blocks(self, heights: range) -> list[Block]:
         return [block for block in self.node.blocks([h for h in heights if h >= 0]) if block is not None]

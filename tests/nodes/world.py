@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
 
 import pytest
 from django.db.models import Sum
 
-from ico import caps, deposits
-from ico.chains.base import ChainClient, ChainUnavailable, NodeBehind
-from ico.models import Deposit, Invitation, LedgerEntry, Rate
+from ico import caps
+from ico.chains.base import ChainUnavailable, NodeBehind
+from ico.deposits import Follower
+from ico.models import ChainCursor, Deposit, Invitation, LedgerEntry, Rate
 from tests.ico.people import address_of, joined
 from tests.nodes.players import Key, Player
 
@@ -19,37 +20,35 @@ STRANGER = {"ETH": "0x" + "1" * 40, "BTC": "bcrt1qqyqszqgpqyqszqgpqyqszqgpqyqszq
 ABOUT_75_EUROS = {"ETH": 10**18 // 40, "BTC": 125_000}
 LEAST = {"ETH": 1, "BTC": 330}  # a Bitcoin node hands nothing on that is worth less than to spend it
 ALLOWANCES = (100_000, 100_000, 100_000, 40_000, 40_000, 10_000)  # cents: some are soon used up
-PATIENCE = timedelta(seconds=60)
 
 
 class Walk:
-    """`connect` makes a client as a new process would. `reorgs` is the deepest reorg."""
+    """`reorgs` is the deepest reorg."""
 
     def __init__(
         self,
         *,
         seed: int,
         player: Player,
-        connect: Callable[[], ChainClient],
         people: Sequence[Invitation],
         depth: int,
         reorgs: int,
         now: datetime,
     ) -> None:
-        self.random, self.player, self.connect, self.now = Random(seed), player, connect, now
+        self.random, self.player, self.now = Random(seed), player, now
         self.depth, self.reorgs, self.chain = depth, reorgs, player.chain
         self.people = {address_of(person, self.chain).lower(): person for person in people}
         self.deepest = self.highest = self.behind = 0
         player.prepare(self.people.keys())
         self.lowest = player.height()  # no reorg goes below
-        self.client = connect()
+        self.follower = Follower(player.client())
         self.follow()
 
     def follow(self) -> None:
         """All the steps that there are to take; a node that has fallen behind is left alone."""
         self.now += timedelta(seconds=self.random.randint(1, 20))
         try:
-            while deposits.follow(chain=self.chain, client=self.client, now=self.now).lag > 0:
+            while self.follower.step(self.now).lag > 0:
                 pass
         except NodeBehind:
             self.behind += 1
@@ -72,7 +71,7 @@ class Walk:
         elif dice < 0.98:
             self.disturb()
         else:
-            self.client = self.connect()  # another process takes over, which remembers nothing
+            self.follower = Follower(self.player.client())  # another process takes over and remembers nothing
         if self.random.random() < 0.8:  # now and then a follower misses a step
             self.follow()
         self.highest = max(self.highest, self.player.height())
@@ -109,8 +108,9 @@ class Walk:
         before = _rows()
         self.player.stop()
         with pytest.raises(ChainUnavailable):
-            deposits.follow(chain=self.chain, client=self.client, now=self.now)
+            self.follower.step(self.now)
         assert _rows() == before
+        assert ChainCursor.objects.get(chain=self.chain).trouble
         self.player.start()
 
     # --- what must hold -----------------------------------------------------------------------------------------------
@@ -170,11 +170,6 @@ def explained(row: Deposit, person: Invitation) -> None:
 
 def rate_of(person: Invitation, chain: str) -> Rate:
     return person.btc_rate if chain == "BTC" else person.eth_rate
-
-
-def settings_for(settings, *, depth: int) -> None:  # type: ignore[no-untyped-def]
-    settings.CONFIRMATIONS = {"BTC": depth, "ETH": depth}
-    settings.NODE_PATIENCE_SECONDS = int(PATIENCE.total_seconds())
 
 
 def people(*, sale, now: datetime) -> list[Invitation]:  # type: ignore[no-untyped-def]

@@ -1,0 +1,40 @@
+"""Real nodes with a player each, and the settings that name them. Each test has a node of its own: addresses begin at
+the same index in each test's database, and what arrived there before would arrive again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.nodes import anvil, knots
+from tests.nodes.anvil_player import AnvilPlayer
+from tests.nodes.knots_player import KnotsPlayer
+
+# An account of a random seed that was thrown away.
+TPUB = "tpubDD1ZbyNXRpas1M6LaZpShNVcTzjkb2oEer3hCEcxfaS3LpG3kav8fP3EiT9CcYz6thhivWTwAzaNdqBp5zQyF3UL7emd3wwFNBsr9CUmRZ7"
+
+
+@pytest.fixture
+def on_test_networks(settings) -> None:  # type: ignore[no-untyped-def]
+    settings.BTC_NETWORK, settings.BTC_XPUB = "regtest", TPUB
+    settings.ETH_CHAIN_ID = anvil.anvil.CHAIN_ID
+
+
+@pytest.fixture
+def knots_player(tmp_path: Path, on_test_networks: None) -> Iterator[KnotsPlayer]:
+    with knots.knots(tmp_path) as node:
+        yield KnotsPlayer(node)
+
+
+@pytest.fixture
+def wallets() -> int:
+    """Of an Ethereum node; each takes it some milliseconds to make."""
+    return 10
+
+
+@pytest.fixture
+def anvil_player(tmp_path: Path, on_test_networks: None, wallets: int) -> Iterator[AnvilPlayer]:
+    with anvil.running(tmp_path, keeps=True, wallets=wallets) as node:
+        yield AnvilPlayer(node)
