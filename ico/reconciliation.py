@@ -20,12 +20,14 @@ from enum import StrEnum
 from config import transactions
 from ico import recheck
 from ico.amounts import in_coins
-from ico.chains.base import BadAnswer, Balances, Block, ChainClient, WrongChain
+from ico.chains.base import BadAnswer, Balances, Block, ChainBusy, ChainClient, ChainUnavailable, WrongChain
+from ico.chains.rpc import RpcError
 from ico.models import ChainCursor, Deposit, DepositAddress, FollowedBlock
 
 # A Bitcoin node walks through all unspent outputs for each question, however many addresses are in it.
 AT_ONCE = {"BTC": 20_000, "ETH": 1_000}
 LOOK_SECONDS = 0.5
+TRIES = 3
 
 
 class Kind(StrEnum):
@@ -135,11 +137,11 @@ def _compare_batch(
     patience: Patience,
     moved_out: Collection[str],
 ) -> Compared:
-    balances = _asked(client, rows)
+    balances = _asked(client, rows, patience)
     books = books_at(chain, rows, balances.block)
     while not books.agree and _unequal(rows, books, balances) and patience.left():
         if not _still_there(client, balances.block):
-            balances = _asked(client, rows)
+            balances = _asked(client, rows, patience)
         books = books_at(chain, rows, balances.block)
     block, unequal = balances.block, _unequal(rows, books, balances)
     less = [row.pk for row, held in unequal if held < books.booked.get(row.pk, 0)] if books.agree else []
@@ -178,8 +180,15 @@ def books_at(chain: str, rows: Sequence[DepositAddress], block: Block) -> Books:
         return Books(booked, frozenset(issued.values_list("pk", flat=True)), agree=cursor and same)
 
 
-def _asked(client: ChainClient, rows: Sequence[DepositAddress]) -> Balances:
-    balances = client.balances([row.wire for row in rows])
+def _asked(client: ChainClient, rows: Sequence[DepositAddress], patience: Patience) -> Balances:
+    """Asked again a few times: a node that is asked about a block which a reorg takes away meanwhile refuses."""
+    for again in reversed(range(TRIES)):
+        try:
+            balances = client.balances([row.wire for row in rows])
+            break
+        except (ChainUnavailable, ChainBusy, RpcError):
+            if not (again and patience.left()):
+                raise
     if len(balances.amounts) != len(rows):
         raise BadAnswer(f"asked for {len(rows)} balances, got {len(balances.amounts)}")
     return balances

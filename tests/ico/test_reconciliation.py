@@ -10,7 +10,8 @@ import pytest
 from django.db import transaction
 
 from ico import addresses, balance_sheet, deposits, recheck, reconciliation
-from ico.chains.base import BadAnswer, Balances, WrongChain
+from ico.chains.base import BadAnswer, Balances, ChainBusy, ChainUnavailable, WrongChain
+from ico.chains.rpc import RpcError
 from ico.chains.simulated import SimulatedChain
 from ico.models import ChainCursor, Deposit, DepositAddress, FollowedBlock, Invitation
 from ico.reconciliation import Compared, Difference, Kind, Patience
@@ -245,6 +246,34 @@ def test_half_an_answer_is_refused(chain, person, step, monkeypatch) -> None:
     monkeypatch.setattr(chain, "balances", lambda addresses: Balances(chain.tip(), ()))
     with pytest.raises(BadAnswer, match="asked for 1 balances, got 0"):
         differences(chain)
+
+
+@pytest.mark.parametrize("error", [ChainUnavailable("gone"), ChainBusy("slower"), RpcError(-32000, "unknown block")])
+def test_a_node_that_refuses_for_a_moment_is_asked_again(chain, person, step, monkeypatch, error) -> None:
+    honest, asked = chain.balances, count()
+
+    def refuses(addresses) -> Balances:
+        if next(asked) < 2:
+            raise error
+        return honest(addresses)
+
+    monkeypatch.setattr(chain, "balances", refuses)
+    with pytest.raises(type(error)):
+        differences(chain, seconds=0)
+    assert differences(chain, seconds=5) == []
+
+
+def test_a_node_that_goes_on_refusing_is_given_up(chain, person, step, monkeypatch) -> None:
+    asked = count()
+
+    def refuses(addresses) -> Balances:
+        next(asked)
+        raise ChainUnavailable("gone")
+
+    monkeypatch.setattr(chain, "balances", refuses)
+    with pytest.raises(ChainUnavailable):
+        differences(chain, seconds=60)
+    assert next(asked) == reconciliation.TRIES
 
 
 def test_another_chain_is_refused(chain, person, step, tmp_path) -> None:
