@@ -81,6 +81,10 @@ class AnvilPlayer:
             for raw in again:
                 self.node.ask("eth_sendRawTransaction", raw)
 
+    def again(self, txid: str) -> None:
+        """Its sender hands it to the node once more."""
+        self.node.ask("eth_sendRawTransaction", self._sent[txid].raw)
+
     def replace(self, txid: str) -> str:
         old = self._sent[txid]
         return self._send(replace(old, fee=int(old.fee * REPLACEMENT)))
