@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -195,17 +196,26 @@ def test_one_connection_serves_one_thread(rpc: Rpc, liar: Liar) -> None:
     assert liar.connections == 5
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_forked_process_has_a_connection_of_its_own(rpc: Rpc, liar: Liar) -> None:
-    assert rpc.call("eth_chainId") == TRUTH[0]
+def asked_in_a_child(rpc: Rpc) -> bool:
     child = os.fork()
     if not child:  # whatever happens, this is not the test run
         try:
             os._exit(0 if rpc.call("eth_blockNumber") == TRUTH[1] else 1)
         finally:
             os._exit(2)
-    assert os.waitpid(child, 0)[1] == 0
+    return os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_has_a_connection_of_its_own(rpc: Rpc, liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
     assert rpc.call("eth_chainId") == TRUTH[0]
+    assert asked_in_a_child(rpc)
+    assert rpc.call("eth_chainId") == TRUTH[0]
+    assert liar.connections == 2
+    with monkeypatch.context() as blind:  # who does not see that it is another process talks on the parent's
+        mine = os.getpid()
+        blind.setattr("ico.chains.rpc.os.getpid", lambda: mine)
+        asked_in_a_child(rpc)
     assert liar.connections == 2
 
 
@@ -228,18 +238,24 @@ def test_neither_errors_nor_logs_name_the_password(liar: Liar, caplog: pytest.Lo
     assert len(said) == 4
     assert "SECRET" not in told
     assert "KEY" not in told
+    liar.lie = None
+    with caplog.at_level(logging.INFO, logger="httpx"):  # what the settings keep it from
+        rpc.call("eth_chainId")
+    assert "KEY" in caplog.text
+    assert "SECRET" not in caplog.text
 
 
-def test_the_password_is_sent(node: Anvil, liar: Liar) -> None:
-    heard: list[str | None] = []
-    honest = liar.RequestHandlerClass.do_POST  # type: ignore[attr-defined]
+def test_the_whole_address_is_used(liar: Liar) -> None:
+    heard: list[tuple[str, str | None]] = []
+    handler: Any = liar.RequestHandlerClass
 
-    class Listening(liar.RequestHandlerClass):  # type: ignore[name-defined, misc]
+    class Listening(handler):  # type: ignore[misc]
         def do_POST(self) -> None:
-            heard.append(self.headers["Authorization"])
-            honest(self)
+            heard.append((self.path, self.headers["Authorization"]))
+            super().do_POST()
 
     liar.RequestHandlerClass = Listening
-    rpc = Rpc(urlsplit(f"http://user:pass%40word@127.0.0.1:{liar.server_address[1]}"))
-    assert rpc.call("eth_chainId") == TRUTH[0]
-    assert heard == ["Basic dXNlcjpwYXNzQHdvcmQ="]  # base64 of user:pass@word
+    address = f"127.0.0.1:{liar.server_address[1]}"
+    for url in (f"http://user:pass%40word@{address}/wallet/x?key=1", f"http://{address}"):
+        assert Rpc(urlsplit(url)).call("eth_chainId") == TRUTH[0]
+    assert heard == [("/wallet/x?key=1", "Basic dXNlcjpwYXNzQHdvcmQ="), ("/", None)]  # base64 of user:pass@word
