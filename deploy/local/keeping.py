@@ -14,8 +14,10 @@ from pathlib import Path
 from deploy.local.asking import Refused, ask
 from deploy.local.layout import HOST
 
-_PAUSE_SECONDS = 1.0
-_SHARE = 20  # a long chain takes longer to write: at most this part of the time is spent on it
+_PAUSE_SECONDS, _LONGEST_PAUSE = 1.0, 10.0
+_SHARE = (
+    4  # a long chain takes longer to write: a fifth of the time is spent on it, unless that is rarer than every 10 s
+)
 _PATIENCE_SECONDS = 30.0  # for one answer
 
 
@@ -43,7 +45,7 @@ def main() -> None:
             keep(port=chosen.port, folder=chosen.folder)
         except (OSError, Refused) as error:  # it is starting, or ending
             print(f"the chain was not kept: {error}", flush=True)  # noqa: T201 (a program's word)
-        time.sleep(max(_PAUSE_SECONDS, _SHARE * (time.monotonic() - begun)))
+        time.sleep(min(max(_PAUSE_SECONDS, _SHARE * (time.monotonic() - begun)), _LONGEST_PAUSE))
 
 
 if __name__ == "__main__":
