@@ -17,7 +17,7 @@ from ico.models import Chain, ChainCursor, DepositAddress, Invitation
 
 USUAL_GAP = 20  # what wallets look ahead by themselves (BIP44)
 AT_ONCE = 100  # about 40 ms to derive, and a transaction of some milliseconds, for which the writers of SQLite wait
-LOOKED_AT = 64  # more than there are people in the middle of joining, as a rule
+LOOKED_AT = 32  # more than there are people in the middle of joining, as a rule
 
 
 class NoneWaiting(Exception):
@@ -56,10 +56,10 @@ def issue(*, chain: str, invitation: Invitation, now: datetime) -> DepositAddres
     """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("An address is issued inside the transaction that gives it out.")
-    while (key := _free(chain)) is not None:
-        free = DepositAddress.objects.filter(pk=key, invitation=None)
-        if free.update(invitation=invitation, issued_at=now):
-            return DepositAddress.objects.get(pk=key)
+    while (row := _free(chain)) is not None:
+        if DepositAddress.objects.filter(pk=row.pk, invitation=None).update(invitation=invitation, issued_at=now):
+            row.invitation, row.issued_at = invitation, now
+            return row
     raise NoneWaiting(chain)
 
 
@@ -111,17 +111,22 @@ def published() -> list[Published]:
     return found
 
 
-def _free(chain: str) -> int | None:
-    """The lowest free row, locked; what others are just handing out is passed over. Rows are looked for without locks
-    and locked by primary key, which rises with the index: sorting by the index would lock all rows that are sorted."""
+def _free(chain: str) -> DepositAddress | None:
+    """The lowest free row, locked; what others are just handing out is passed over. Rows are looked for without locks,
+    and locked along the primary key, which rises with the index.
+
+    Along any other index the database would lock rows for a moment that it does not take, and others would pass those
+    over as well. So it is given no other: `issued_at` has none, and is empty exactly where the invitation is.
+    """
     after = -1
-    while lowest := list(waiting(chain).filter(index__gt=after).order_by("index")[:LOOKED_AT]):
-        rows = DepositAddress.objects.select_for_update(skip_locked=True).filter(pk__in=[row.pk for row in lowest])
-        key = rows.filter(invitation=None).order_by("pk").values_list("pk", flat=True).first()
-        if key is not None:
-            return key
-        after = lowest[-1].index
-    return None
+    while True:
+        free = waiting(chain).filter(index__gt=after).order_by("index").values_list("index", "pk")
+        lowest = dict(free[:LOOKED_AT])
+        rows = DepositAddress.objects.select_for_update(skip_locked=True).filter(pk__in=lowest.values())
+        row = rows.filter(issued_at=None).order_by("pk").first() if lowest else None
+        if row is not None or not lowest:
+            return row
+        after = max(lowest)
 
 
 @transactions.retried

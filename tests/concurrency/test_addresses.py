@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
 from config import faults
@@ -139,17 +140,37 @@ def test_without_passing_over_what_others_hold_they_wait(
     assert faults.number(waited[0]) == 1205
 
 
+def usable_indexes(sql: str) -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {sql}")
+        columns = [column[0] for column in cursor.description]
+        return set(dict(zip(columns, cursor.fetchone(), strict=True))["possible_keys"].split(","))
+
+
+@two_writers
+def test_rows_are_locked_along_the_primary_key_and_no_other(
+    accepted: list[Invitation], now: datetime, pool: None
+) -> None:
+    """Along another index rows are locked for a moment that are not taken, and rivals would find none that is free."""
+    with CaptureQueriesContext(connection) as asked:
+        takes(accepted[0], now)()
+    (locking,) = [query["sql"] for query in asked if query["sql"].endswith("FOR UPDATE SKIP LOCKED")]
+    assert usable_indexes(locking) == {"PRIMARY"}
+    # Negative control: asked for the same by the invitation, the database may choose.
+    assert len(usable_indexes(locking.replace("`issued_at` IS NULL", "`invitation_id` IS NULL"))) > 1
+
+
 # --- the guards, each taken away --------------------------------------------------------------------------------------
 def both_choose_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a database that cannot pass over what others hold: two look, and see the same free row."""
     honest, looked, chosen = addresses._free, threading.Barrier(2), threading.local()
 
-    def looks(chain: str) -> int | None:
-        if hasattr(chosen, "key"):
+    def looks(chain: str) -> DepositAddress | None:
+        if hasattr(chosen, "row"):
             return honest(chain)
-        chosen.key = addresses.waiting(chain).order_by("index").values_list("pk", flat=True).first()
+        chosen.row = addresses.waiting(chain).order_by("index").first()
         looked.wait(30)
-        return int(chosen.key)
+        return chosen.row
 
     monkeypatch.setattr(addresses, "_free", looks)
 
