@@ -1,6 +1,7 @@
 """Wallet addresses that people type: BIP173, BIP350, Base58Check and EIP-55, and what hands and phones do to them."""
 
 import pytest
+from bip_utils import Base58Decoder
 
 from ico.chains.destination import InvalidAddress, bitcoin, ethereum, with_checksum
 from tests.ico.chains import vectors
@@ -89,6 +90,45 @@ def test_published_bip173_refusals_and_its_outdated_forms() -> None:
         for network in NETWORKS:
             with pytest.raises(InvalidAddress):
                 bitcoin(address, network=network)
+
+
+def test_published_bip173_addresses_that_are_still_right() -> None:
+    """Those of version 0; BIP350 gave the others another checksum."""
+    old = vectors.load("bip350_bip173.json")["bip173"]
+    current = [row["address"] for row in old["segwit_valid_under_bip173"] if row["scriptPubKey"][:2] == "00"]
+    assert len(current) == 3
+    for address in current:
+        network = "mainnet" if address.lower().startswith("bc1") else "testnet"
+        assert bitcoin(address, network=network) == address.lower()
+
+
+def test_published_strings_of_the_encoding_that_are_no_address() -> None:
+    """Bech32 and Bech32m with other prefixes than Bitcoin's, right and wrong ones."""
+    published = vectors.load("bip350_bip173.json")
+    strings = published["bip350"]["bech32m_valid"] + published["bip173"]["bech32_valid"]
+    strings += [row["string"] for row in published["bip350"]["bech32m_invalid"] + published["bip173"]["bech32_invalid"]]
+    assert len(strings) == 40
+    for text in strings:
+        for network in NETWORKS:
+            with pytest.raises(InvalidAddress):
+                bitcoin(text, network=network)
+
+
+def test_published_addresses_of_the_well_known_wallet() -> None:
+    """BIP84's, BIP86's (taproot) and BIP49's (a script's hash), as somebody would type them."""
+    vector = vectors.load("bip84_49_86.json")
+    for row in vector["bip84"]["addresses"] + vector["bip86"]["addresses"]:
+        assert bitcoin(row["address"], network="mainnet") == row["address"]
+    assert bitcoin(vector["bip49"]["first_address"], network="testnet") == vector["bip49"]["first_address"]
+
+
+def test_published_base58_strings_that_are_no_address() -> None:
+    """Right as Base58, without a checksum."""
+    for row in vectors.load("base58check.json")["base58_raw_encode_decode"]:
+        assert bytes(Base58Decoder.Decode(row["base58"])).hex() == row["hex"]
+        for network in NETWORKS:
+            with pytest.raises(InvalidAddress):
+                bitcoin(row["base58"], network=network)
 
 
 def test_published_base58_addresses() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from bip_utils import Base58Decoder, Base58Encoder, Bip32Slip10Secp256k1, Bip39SeedGenerator
+from bip_utils import Base58Decoder, Base58Encoder, Bip32KeyError, Bip32Slip10Secp256k1, Bip39SeedGenerator
 
 from ico.chains import hd
 from tests.ico.chains import vectors
@@ -81,6 +81,53 @@ def test_published_bip84_addresses() -> None:
     assert [account.address(int(row["path"].rpartition("/")[2])) for row in receiving] == [
         row["address"] for row in receiving
     ]
+
+
+def test_the_other_published_accounts_and_keys_of_that_wallet_are_not_taken() -> None:
+    """BIP84's root and private keys, and BIP49's account: another script, at another place of the tree."""
+    vector = vectors.load("bip84_49_86.json")
+    bip84, bip49 = vector["bip84"], vector["bip49"]
+    refused = [
+        (bip84["rootpriv_zprv"], "mainnet", hd.PrivateKeyRefused),
+        (bip84["account_zprv"], "mainnet", hd.PrivateKeyRefused),
+        (bip84["rootpub_zpub"], "mainnet", hd.WrongDepth),
+        (bip49["account_uprv"], "testnet", hd.PrivateKeyRefused),
+        (bip49["account_upub"], "testnet", hd.UnknownVersion),
+    ]
+    for key, network, error in refused:
+        with pytest.raises(error):
+            hd.account(chain="BTC", key=key, network=network)
+
+
+def test_the_branch_of_change_is_never_derived() -> None:
+    """The published change addresses are of the same account, and no index gives them."""
+    bip84 = vectors.load("bip84_49_86.json")["bip84"]
+    (change,) = [row["address"] for row in bip84["addresses"] if "/0'/1/" in row["path"]]
+    account = hd.account(chain="BTC", key=bip84["account_zpub"])
+    assert change not in {account.address(index) for index in range(25)}
+    junk = vectors.load("eth_hd.json")["junk"]
+    others = {path["address"] for path in junk["other_paths"] if path["path"].startswith("m/44'/60'/0'/")}
+    assert len(others) == 3
+    eth = hd.account(chain="ETH", key=account_xpub(junk["mnemonic"], "m/44'/60'/0'"))
+    assert not others & {eth.address(index) for index in range(25)}
+
+
+def test_a_seed_and_its_published_accounts_agree() -> None:
+    """What these tests make of words is what was published for them."""
+    junk = vectors.load("eth_hd.json")["junk"]
+    assert Bip39SeedGenerator(junk["mnemonic"]).Generate().hex() == junk["seed_hex"]
+    vector = vectors.load("bip84_49_86.json")
+    taproot = vector["bip86"]
+    assert account_xpub(taproot["mnemonic"], taproot["account_path"]) == taproot["account_xpub"]
+
+
+def test_a_published_impossible_step_is_impossible() -> None:
+    (step,) = vectors.load("bip32.json")["must_fail"]
+    parent = hd._node(bytes(Base58Decoder.CheckDecode(step["parent_xpub"])))
+    with pytest.raises(Bip32KeyError, match="hardened"):
+        parent.ChildKey(step["index"])
+    with pytest.raises(hd.BadIndex):
+        hd.account(chain="BTC", key=BIP84_ZPUB).address(step["index"])
 
 
 def test_every_bip32_public_step() -> None:
