@@ -15,9 +15,7 @@ from deploy.local.asking import Refused, ask
 from deploy.local.layout import HOST
 
 _PAUSE_SECONDS, _LONGEST_PAUSE = 1.0, 10.0
-_SHARE = (
-    4  # a long chain takes longer to write: a fifth of the time is spent on it, unless that is rarer than every 10 s
-)
+_SHARE = 4  # a long chain takes longer to write: a fifth of the time is spent on it, or every 10 s
 _PATIENCE_SECONDS = 30.0  # for one answer
 
 

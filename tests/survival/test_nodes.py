@@ -26,6 +26,7 @@ from tests.survival.conftest import Stack
 pytestmark = pytest.mark.process
 
 PROGRAMS = "primary,redis,sqs,smtp,web,worker,clock,follower,chain"
+FEWER = "primary,redis,follower,chain"  # enough to follow
 PEOPLE = ("--users", "30", "--duration", "3")
 PACE = {"STAMPEDE_MAIL_GATHER_SECONDS": "1", "STAMPEDE_BTC_CONFIRMATIONS": "3", "STAMPEDE_ETH_CONFIRMATIONS": "4"}
 _BOOKED = "SELECT COUNT(*) FROM ico_deposit WHERE state IN ('credited', 'review')"
@@ -77,13 +78,13 @@ def test_whoever_pays_is_credited_once_whatever_is_killed_meanwhile(stack: Stack
     with run(stack, "signup", tmp_path / "signup", *PEOPLE):
         pass
     mailbox = ["--mailbox", str(stack.data / "mail"), "--wait-for-mail", "30"]
-    with investors(stack):
-        with run(stack, "purchase", tmp_path / "purchase", *PEOPLE, *mailbox):
-            until(lambda: stack.count(_BOOKED) > 0, "the first payments are booked")
-            for program in (*stack.layout.chains, "follower"):
-                stack.replaced(program, stack.kill(program))
-        joined = stack.count("SELECT COUNT(*) FROM ico_invitation WHERE joined_at IS NOT NULL")
-        assert joined >= 20, (tmp_path / "purchase" / "run.json").read_text()[:2000]
+    with investors(stack), run(stack, "purchase", tmp_path / "purchase", *PEOPLE, *mailbox):
+        until(lambda: stack.count(_BOOKED) > 0, "the first payments are booked")
+        for program in (*stack.layout.chains, "follower"):
+            stack.replaced(program, stack.kill(program))
+    joined = stack.count("SELECT COUNT(*) FROM ico_invitation WHERE joined_at IS NOT NULL")
+    assert joined >= 20, (tmp_path / "purchase" / "run.json").read_text()[:2000]
+    with investors(stack):  # who sees that a killed node forgot a payment sends it again
         until(lambda: stack.count(_BOOKED) >= joined and stack.count(_OPEN) == 0, "everybody's payment is booked")
     assert stack.count(_BOOKED) == joined
     assert stack.count("SELECT COUNT(*) FROM ico_chaincursor WHERE trouble <> ''") == 0
@@ -115,7 +116,7 @@ def test_the_chain_goes_on_where_it_was_after_down_and_up(stack: Stack) -> None:
     refused = typed("up", *where, "--only", PROGRAMS)
     assert refused.returncode != 0
     assert "the books in" in refused.stderr
-    again = typed("up", *where, "--relaxed", "--nodes", "--only", PROGRAMS, **PACE)
+    again = typed("up", *where, "--relaxed", "--nodes", "--only", FEWER, **PACE)
     assert again.returncode == 0, again.stdout + again.stderr
     assert block(place, 5) == before
     reached = height(place)
