@@ -23,7 +23,8 @@ from deploy.local import sid
 from deploy.local.layout import HOST
 
 PACKAGE = "bitcoin-knots"
-FOLDER = Path(os.environ.get("STAMPEDE_KNOTS") or Path(__file__).parent / "knots" / ".unpacked")
+# Not a setting of the application: tests forget those of the shell, and one copy may serve several work trees.
+FOLDER = Path(os.environ.get("KNOTS_FOLDER") or Path(__file__).parent / "knots" / ".unpacked")
 PATIENCE_SECONDS = 120  # for all of it; ten seconds are usual
 
 

@@ -187,7 +187,7 @@ def test_the_password_is_not_in_the_command(tmp_path: Path) -> None:
 
 
 def test_the_command_that_make_test_uses_never_fails(tmp_path: Path) -> None:
-    environment = {**os.environ, "STAMPEDE_KNOTS": "/proc/nowhere/.unpacked"}
+    environment = {**os.environ, "KNOTS_FOLDER": "/proc/nowhere/.unpacked"}
     command = [sys.executable, "-m", "deploy.local.knots"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
