@@ -39,10 +39,10 @@ types: .venv/dev ## mypy
 	@$(PY) -m mypy
 
 bench: .venv/app test-packages ## the short measurements, each with one ratio a line
-	@for name in position_vs_bare position_growth; do $(PY) -m bench.$$name || exit 1; done
+	@for name in position_vs_bare position_growth address_pairs; do $(PY) -m bench.$$name || exit 1; done
 
 bench-stack: .venv/stack test-packages ## those that need the stack's servers or packages, about five minutes
-	@for name in observing edge mails durable_signups sqs_calls; do $(PY) -m bench.$$name || exit 1; done
+	@for name in observing edge mails durable_signups sqs_calls joins; do $(PY) -m bench.$$name || exit 1; done
 
 # deploy/local/sqs/package-lock.json is renewed by hand, after a new version in package.json, without the addresses that
 # the packages came from, so that npm takes them from where it is set up to:
