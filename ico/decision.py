@@ -9,6 +9,7 @@ from ico.chains.load import Holding, Marks, holding, price_gwei
 from ico.models import Release
 
 Reason = Release.Reason
+SOONER_SECONDS = 10  # a reading may be taken while the releaser waits for a lock, or by a machine whose clock is ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Inputs:
     @property
     def fresh(self) -> bool:
         age = self.load_age_seconds
-        return self.read and age is not None and 0 <= age <= self.load_max_age_seconds
+        return self.read and age is not None and -SOONER_SECONDS <= age <= self.load_max_age_seconds
 
 
 @dataclass(frozen=True, slots=True)

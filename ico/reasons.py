@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import floor, log10
 
 from ico.chains.load import Holding
-from ico.decision import Inputs, Reason, held_by
+from ico.decision import SOONER_SECONDS, Inputs, Reason, held_by
 from ico.models import Release
 from ico.release import recorded
 from ico.templatetags.words import duration
@@ -55,7 +55,7 @@ def _no_signal(inputs: Inputs) -> str:
         return "the chain's load was never read"
     if not inputs.read:
         return "the gas price was never read"
-    if age < 0:
+    if age < -SOONER_SECONDS:
         return f"the newest reading of the chain's load is from {-age:.0f} s in the future"
     if age > inputs.load_max_age_seconds:
         at_most = inputs.load_max_age_seconds

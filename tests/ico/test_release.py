@@ -55,7 +55,8 @@ UNPRICED = {"gas_price_high_gwei": None, "gas_price_low_gwei": None}
         ({"last_released_at": None}, Decision(100, Reason.RELEASED, False)),
         ({"load": None, "load_age_seconds": None}, Decision(0, Reason.NO_SIGNAL, False)),
         ({"load_age_seconds": 121}, Decision(0, Reason.NO_SIGNAL, False)),
-        ({"load_age_seconds": -1}, Decision(0, Reason.NO_SIGNAL, False)),
+        ({"load_age_seconds": -10}, Decision(100, Reason.RELEASED, False)),  # taken while the releaser waited
+        ({"load_age_seconds": -10.1}, Decision(0, Reason.NO_SIGNAL, False)),
         ({"load": 0.91}, Decision(0, Reason.CHAIN_BUSY, True)),
         ({"load": 0.9}, Decision(100, Reason.RELEASED, False)),
         ({"load": 0.8, "gate_closed": True}, Decision(0, Reason.CHAIN_BUSY, True)),
@@ -94,7 +95,7 @@ def test_the_decision_with_price_marks(change: dict[str, object], decision: Deci
     batch=st.integers(0, 500),
     ready=st.integers(0, 500),
     load=st.none() | st.floats(0, 1),
-    age=st.none() | st.floats(-10, 1_000),
+    age=st.none() | st.floats(-100, 1_000),
     closed=st.booleans(),
 )
 def test_no_decision_breaks_a_cap_or_opens_without_a_signal(
@@ -113,7 +114,7 @@ def test_no_decision_breaks_a_cap_or_opens_without_a_signal(
     decision = decide(inputs)
     assert 0 <= decision.size <= min(batch, ready)
     assert decision.size * allowance <= room
-    if load is None or age is None or age > inputs.load_max_age_seconds or load > inputs.load_high:
+    if load is None or age is None or not -10 <= age <= inputs.load_max_age_seconds or load > inputs.load_high:
         assert decision.size == 0
 
 
