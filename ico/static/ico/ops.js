@@ -65,7 +65,7 @@ function figures({ line, caps, outbox, gate }) {
     overdue: outbox.overdue_seconds < 1 ? "none overdue" : `oldest due ${whole(Math.round(outbox.overdue_seconds))} s ago`,
     load: gate.load === null ? "unknown" : gate.load.toFixed(2),
     "load-marks": marks(gate.high, gate.low),
-    price: gate.price === null ? "unknown" : `${gate.price_text}\u00a0gwei`,
+    price: gate.price === null ? "unknown" : gate.price_text,
     "price-marks": marks(gate.price_high, gate.price_low),
     gate: gate.closed ? "closed" : "open",
     "gate-age": age === null ? "no reading yet: holds" : `read ${ago(age)}${age > gate.max_age_seconds ? ": too old, holds" : ""}`,
