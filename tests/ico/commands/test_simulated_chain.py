@@ -47,9 +47,10 @@ def test_a_chain_with_a_real_node_is_not_mined(settings) -> None:
     told = run("--once", "3")
     assert "BTC block 3 " in told
     assert "ETH" not in told
-    assert nodes.simulated("ETH").tip().height == 0
     with pytest.raises(CommandError, match="ETH has a real node"):
         run("--reorg", "ETH:1")
+    node(settings)
+    assert nodes.simulated("ETH").tip().height == 0
 
 
 def test_where_every_chain_has_a_real_node_there_is_nothing_to_mine(settings) -> None:
