@@ -21,6 +21,8 @@ from ico.models import Chain
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0  # between two steps, once everything is followed
+# Between two steps of many: who waits for SQLite's write lock looks for it every 100 ms, and would not find it free.
+BREATH_SECONDS = 0.1
 LEASE_SECONDS = 20.0  # a leader that died is followed by another after this
 RENEWED_SECONDS = 5.0
 LOAD_SECONDS = 5.0
@@ -168,8 +170,7 @@ class Hand:
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
-                if not self._turn():
-                    self._stop.wait(PAUSE_SECONDS)
+                self._stop.wait(BREATH_SECONDS if self._turn() else PAUSE_SECONDS)
             self.give_up()
         finally:
             connections.close_all()
