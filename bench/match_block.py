@@ -56,6 +56,7 @@ def _compare(database: str, places: dict[str, dict[str, str]], rounds: int) -> N
                 target=_match, args=(environment, int(size.replace(",", "")), there), daemon=True
             )
             work.start()
+            there.close()  # the worker has its own: if it dies, receiving ends
             opened.callback(work.join, 30)
             opened.callback(here.send, False)
             here.recv()
