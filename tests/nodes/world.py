@@ -83,12 +83,14 @@ class Walk:
         self.player.pay(outputs, fails=self.chain == "ETH" and self.random.random() < 0.1)
 
     def reorganise(self) -> None:
-        depth = min(self.random.randint(1, self.reorgs), self.player.height() - self.lowest)
-        if not depth:
+        """Also several in a row never undo more than the deepest one would."""
+        floor = max(self.lowest, self.highest - self.reorgs)
+        depth = min(self.random.randint(1, self.reorgs), self.player.height() - floor)
+        if depth < 1:
             return
         self.deepest = max(self.deepest, depth)
         dropped = [txid for txid in self.player.newest(depth) if self.random.random() < 0.3]
-        length = max(0, depth + self.random.randint(-1, 1))
+        length = 0 if self.random.random() < 0.2 else max(0, depth + self.random.randint(-1, 1))
         self.player.reorg(depth, length=length, dropped=dropped, mined_again=self.random.random() < 0.4)
 
     def disturb(self) -> None:
