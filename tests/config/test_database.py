@@ -120,7 +120,8 @@ def _whole(invitation: Invitation, now: datetime) -> Invitation:
 
 
 def test_no_page_of_the_sale_asks_the_primary(journey: dict[str, str], reader: Client) -> None:
-    for_operators, only_post = {"ops", "ops_data"}, {"signup", "line_leave", "accept"}
+    for_operators = {"ops", "ops_data", "ops_owed", "ops_owed_csv"}
+    only_post = {"signup", "line_leave", "accept"}
     assert set(journey) == {route.name for route in urls.urlpatterns} - for_operators - only_post
     for name, path in journey.items():
         seen = asked(lambda path=path: _ok(reader, path))  # type: ignore[misc]

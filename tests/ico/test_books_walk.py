@@ -11,11 +11,11 @@ from tests.nodes.players import SimulatedPlayer
 @pytest.mark.parametrize("depths", [walking.SHALLOW, walking.DEEP], ids=["shallow", "deep"])
 def test_the_ledger_equals_the_chain(seed, depths, sale, now, tmp_path, settings) -> None:
     player = SimulatedPlayer(tmp_path / "walk.sqlite3", chain="ETH")
-    walking.must_keep_the_books(walking.begun(player, seed=seed, sale=sale, now=now, **depths))
+    walking.must_keep_the_books(walking.begun(player, own=settings, seed=seed, sale=sale, now=now, **depths))
 
 
 @pytest.mark.parametrize("seed", walking.PATIENCE)
 def test_without_compensation_the_same_walk_goes_wrong(seed, sale, now, tmp_path, settings, monkeypatch) -> None:
     player = SimulatedPlayer(tmp_path / "walk.sqlite3", chain="ETH")
-    world = walking.begun(player, seed=seed, sale=sale, now=now, **walking.DEEP)
+    world = walking.begun(player, own=settings, seed=seed, sale=sale, now=now, **walking.DEEP)
     walking.must_go_wrong_without_compensation(world, monkeypatch)

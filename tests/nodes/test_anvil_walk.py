@@ -15,5 +15,5 @@ def wallets() -> int:
 
 @pytest.mark.parametrize("seed", walking.PATIENCE)
 def test_the_ledger_equals_the_chain(seed, anvil_player, sale, now, settings) -> None:
-    world = walking.begun(anvil_player, seed=seed, sale=sale, now=now, **walking.SHALLOW)
+    world = walking.begun(anvil_player, own=settings, seed=seed, sale=sale, now=now, **walking.SHALLOW)
     walking.must_keep_the_books(world, restarts=2)

@@ -10,11 +10,11 @@ pytestmark = [pytest.mark.process, pytest.mark.django_db]
 
 @pytest.mark.parametrize("seed", walking.PATIENCE)
 def test_the_ledger_equals_the_chain(seed, knots_player, sale, now, settings) -> None:
-    world = walking.begun(knots_player, seed=seed, sale=sale, now=now, **walking.DEEP)
+    world = walking.begun(knots_player, own=settings, seed=seed, sale=sale, now=now, **walking.DEEP)
     walking.must_keep_the_books(world, restarts=2)
 
 
 @pytest.mark.parametrize("seed", walking.PATIENCE)
 def test_without_compensation_the_same_walk_goes_wrong(seed, knots_player, sale, now, settings, monkeypatch) -> None:
-    world = walking.begun(knots_player, seed=seed, sale=sale, now=now, **walking.DEEP)
+    world = walking.begun(knots_player, own=settings, seed=seed, sale=sale, now=now, **walking.DEEP)
     walking.must_go_wrong_without_compensation(world, monkeypatch)

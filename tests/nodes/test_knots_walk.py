@@ -10,5 +10,5 @@ pytestmark = [pytest.mark.process, pytest.mark.django_db]
 
 @pytest.mark.parametrize("seed", walking.PATIENCE)
 def test_the_ledger_equals_the_chain(seed, knots_player, sale, now, settings) -> None:
-    world = walking.begun(knots_player, seed=seed, sale=sale, now=now, **walking.SHALLOW)
+    world = walking.begun(knots_player, own=settings, seed=seed, sale=sale, now=now, **walking.SHALLOW)
     walking.must_keep_the_books(world, restarts=2)

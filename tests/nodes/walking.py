@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 from django.conf import settings
 from django.db.models import Sum
+from pytest_django.fixtures import SettingsWrapper
 
 from ico import books
 from ico.models import Deposit, LedgerEntry, Sale
@@ -20,10 +21,12 @@ SHALLOW = {"depth": 6, "reorgs": 4}  # required depth and deepest reorg
 DEEP = {"depth": 2, "reorgs": 7}
 
 
-def begun(player: Player, *, seed: int, sale: Sale, now: datetime, depth: int, reorgs: int) -> Walk:
-    """A new world; the settings must be those of the test (`settings` among its fixtures), which has them put back."""
-    settings.CONFIRMATIONS = {"BTC": depth, "ETH": depth}
-    settings.NODE_PATIENCE_SECONDS = PATIENCE[seed]
+def begun(
+    player: Player, *, own: SettingsWrapper, seed: int, sale: Sale, now: datetime, depth: int, reorgs: int
+) -> Walk:
+    """A new world, with settings of its own: the fixture `settings`, which puts them back."""
+    own.CONFIRMATIONS = {"BTC": depth, "ETH": depth}
+    own.NODE_PATIENCE_SECONDS = PATIENCE[seed]
     return Walk(seed=seed, player=player, people=people(sale=sale, now=now), depth=depth, reorgs=reorgs, now=now)
 
 

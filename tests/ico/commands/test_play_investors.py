@@ -174,9 +174,13 @@ def test_who_could_not_pay_in_time_does_not(people, now) -> None:
 
 
 def test_a_chain_that_is_away_holds_back_its_own_and_is_tried_again(people, now, monkeypatch) -> None:
-    one, node = player(), nodes.simulated("BTC")
+    def payers(seed: int) -> int:
+        return sum(investors.plan_for(p.pk, seed=seed, mix={"exact": 1}).chain == "BTC" for p in people)
+
+    # Who pays where follows from the keys of their rows, which differ from run to run.
+    seed = next(seed for seed in range(1_000) if 3 <= payers(seed) < len(people))
+    one, node, on_btc = player(seed=seed), nodes.simulated("BTC"), payers(seed)
     honest = node.send
-    on_btc = sum(investors.plan_for(p.pk, seed=1, mix={"exact": 1}).chain == "BTC" for p in people)
 
     def away(address, amount) -> str:
         raise ChainUnavailable("gone")
