@@ -12,8 +12,8 @@ from config.audit import Evidence
 from ico import deposits, money_invariants, onchain
 from ico.chains.base import Block, ChainUnavailable
 from ico.models import Deposit, Invitation, Sale
+from tests.ico.following.node import DEPTH, ETHER, Node
 from tests.ico.people import address_of, joined
-from tests.ico.test_following import DEPTH, ETHER, Node
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,96 @@
+"""Whether the node is on the right network, and where following begins there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ico import deposits
+from ico.chains.base import ChainUnavailable, WrongChain
+from ico.models import ChainCursor, Deposit, DepositAddress, FollowedBlock, Invitation, Sale
+from tests.ico.following.node import DEPTH, ETHER, Node, cursor, unavailable
+from tests.ico.people import address_of, joined
+
+
+@pytest.mark.parametrize(
+    ("chain", "named", "right"),
+    [
+        ("BTC", "regtest", False),
+        ("BTC", "test", False),
+        ("BTC", "main", True),
+        ("ETH", "11155111", False),
+        ("ETH", "1", True),
+    ],
+)
+def test_the_network_is_that_of_the_settings(
+    chain: str, named: str, right: bool, tmp_path: Path, sale: Sale, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node(tmp_path / "node.sqlite3", chain=chain)
+    monkeypatch.setattr(node, "network", lambda: named)
+    if right:
+        deposits.follow(chain=chain, client=node, now=now)
+        assert ChainCursor.objects.get(chain=chain).network == named
+        return
+    with pytest.raises(WrongChain, match=f"the node is on network {named}, the settings say"):
+        deposits.follow(chain=chain, client=node, now=now)
+    assert not FollowedBlock.objects.exists()
+    assert ChainCursor.objects.get(chain=chain).trouble.startswith("the node is on network")
+
+
+@pytest.mark.parametrize("named", ["test", "testnet4"])
+def test_books_that_began_on_one_test_network_do_not_go_on_on_the_other(
+    named: str, tmp_path: Path, sale: Sale, now: datetime, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.BTC_NETWORK = "testnet"
+    node = Node(tmp_path / "node.sqlite3", chain="BTC")
+    monkeypatch.setattr(node, "network", lambda: named)
+    deposits.follow(chain="BTC", client=node, now=now)
+    other = {"test": "testnet4", "testnet4": "test"}[named]
+    monkeypatch.setattr(node, "network", lambda: other)
+    with pytest.raises(WrongChain, match=f"network {other}, the books began on {named}"):
+        deposits.follow(chain="BTC", client=node, now=now)
+
+
+def test_the_network_is_asked_for_again_when_the_connection_was_lost(
+    node: Node, follower: deposits.Follower, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(node, "network", unavailable)
+        follower.step(now)  # it is not asked for again without a reason
+    with monkeypatch.context() as patched:
+        patched.setattr(node, "tip", unavailable)
+        with pytest.raises(ChainUnavailable):
+            follower.step(now)
+    monkeypatch.setattr(node, "network", lambda: "1")  # another node answers there now
+    with pytest.raises(WrongChain):
+        follower.step(now)
+
+
+def test_a_reorg_below_the_beginning_moves_the_beginning(tmp_path: Path, sale: Sale, now: datetime) -> None:
+    node = Node(tmp_path / "old.sqlite3", now=now.timestamp() - 36_000)
+    for hour in range(8):
+        node.mine(1, now=now.timestamp() - 36_000 + hour * 3600)
+    node.mine(1, now=now.timestamp())
+    person = joined(sale=sale, now=now)
+    deposits.follow(chain="ETH", client=node, now=now)
+    start = cursor().start_height
+    assert start == 9
+    node.send(address_of(person, "ETH"), ETHER // 10)
+    node.reorg(5, length=6, mined_again=True, now=now.timestamp())
+    deposits.follow(chain="ETH", client=node, now=now)
+    assert cursor().start_height == 1  # nothing between the genesis block and the beginning was kept
+    assert Deposit.objects.count() == 1
+
+
+def test_what_arrives_at_an_address_that_nobody_was_given_is_no_deposit(
+    node: Node, person: Invitation, follower: deposits.Follower, now: datetime
+) -> None:
+    ahead = DepositAddress.objects.create(chain="ETH", index=10_000, address="0x" + "Ab" * 20)
+    node.send(ahead.address, ETHER)
+    node.mine(DEPTH)
+    follower.step(now)
+    assert node.balances([ahead.address]).amounts == (ETHER,)
+    assert not Deposit.objects.exists()
