@@ -5,18 +5,16 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError
 
-from ico.chains import hd
-
-DEVELOPMENT_CHAINS = (1337, 31337)  # what Ethereum's development nodes call theirs
+from ico.chains import chain_ids, hd
 
 
 @register(Tags.security)
@@ -38,9 +36,9 @@ def account_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
 
 @register(Tags.security)
 def demo_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """What is paid to an address of a published demo key is lost: its seed was thrown away."""
-    problem = "STAMPEDE_{0}_NODE names a node of a real network, and the account key is the demo's, which nobody has."
-    hint = "Set STAMPEDE_{0}_XPUB to the account key of a wallet of yours."
+    """What is paid to an address of a published demo key is lost, whatever it is worth: its seed was thrown away."""
+    problem = "STAMPEDE_{0}_NODE names a node of a network beyond this machine, and the account key is the demo's."
+    hint = "Set STAMPEDE_{0}_XPUB to the account key of a wallet of yours: nobody has the demo's."
     return [
         Error(problem.format(chain), hint=hint.format(chain), id="stampede.E010")
         for chain in ("BTC", "ETH")
@@ -52,7 +50,7 @@ def demo_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[Ch
 def nodes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     problems: list[CheckMessage] = []
     bitcoin = settings.NODES["BTC"]
-    if bitcoin and not (bitcoin.username and bitcoin.password):
+    if bitcoin and not (bitcoin.username and bitcoin.password) and not _lets_in_otherwise(bitcoin):
         hint = "Set it to something like http://user:password@127.0.0.1:8332, as the node's rpcauth has them."
         problems.append(Error("STAMPEDE_BTC_NODE has no user or no password.", hint=hint, id="stampede.E011"))
     if settings.ETH_FINALITY == "finalized" and not settings.NODES["ETH"]:
@@ -63,21 +61,32 @@ def nodes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckM
 
 
 @register(Tags.database)
-def same_account_keys(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """The addresses that were derived so far are of the key that is configured. `migrate` asks this, and with it every
-    start by `serve` and `stack`; where the tables are not there yet, nothing was derived."""
+def same_account_keys(
+    app_configs: Sequence[AppConfig] | None, databases: Collection[str] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """The addresses that were derived so far are of the key that is configured. Only `migrate`, and with it every start
+    by `serve` and `stack`, and `check --database default` name a database: nobody else opens one for this. Where the
+    tables are not there yet, nothing was derived."""
+    if DEFAULT_DB_ALIAS not in (databases or ()):
+        return []
     hint = "Set STAMPEDE_{0}_XPUB back to the key that this database began with; another key needs a sale of its own."
     problem = "STAMPEDE_{0}_XPUB is not the key that the {0} addresses in the database were derived from."
     return [
         Error(problem.format(chain), hint=hint.format(chain), id="stampede.E012")
-        for chain in ("BTC", "ETH")
-        if _is_another(chain)
+        for chain, address in sorted(_derived_first().items())
+        if _given_first(chain, getattr(settings, f"{chain}_XPUB")) not in (None, address)
     ]
+
+
+def _lets_in_otherwise(node: SplitResult) -> bool:
+    """A node behind somebody's proxy: a token in the path, or whatever TLS is there for. Bitcoin's own server has
+    neither, and answers nobody without a login."""
+    return node.scheme == "https" or node.path.strip("/") != ""
 
 
 def _is_play(chain: str) -> bool:
     """A network whose coins are made by whoever wants some, on one machine."""
-    return settings.BTC_NETWORK == "regtest" if chain == "BTC" else settings.ETH_CHAIN_ID in DEVELOPMENT_CHAINS
+    return settings.BTC_NETWORK == "regtest" if chain == "BTC" else settings.ETH_CHAIN_ID in chain_ids.DEVELOPMENT
 
 
 def _is_demo_key(chain: str) -> bool:
@@ -94,20 +103,15 @@ def _given_first(chain: str, key: str) -> str | None:
         return None
 
 
-def _is_another(chain: str) -> bool:
-    derived, given = _derived_first(chain), _given_first(chain, getattr(settings, f"{chain}_XPUB"))
-    return None not in (derived, given) and derived != given
-
-
-def _derived_first(chain: str) -> str | None:
+def _derived_first() -> dict[str, str]:
+    """The first address of each chain that has one, by one query and without a transaction: on files a transaction
+    would wait for whoever writes."""
     from ico.models import DepositAddress  # apps are not ready when this file is read
 
-    first = DepositAddress.objects.filter(chain=chain, index=0).values_list("address", flat=True)
     try:
-        with transaction.atomic():
-            return first.first()
+        return dict(DepositAddress.objects.filter(index=0).values_list("chain", "address"))
     except DatabaseError:
-        return None
+        return {}
 
 
 @register(Tags.files)

@@ -9,18 +9,12 @@ from enum import Enum
 
 from django.conf import settings
 
+from ico.chains import chain_ids
 from ico.models import Chain
 
 SIMULATED = "simulated"
 COINS = {"BTC": "bitcoin", "ETH": "ether"}
-# Chain ids that are published as test networks, or that development nodes use. Whatever is not known is taken for real.
-ETHEREUM_TESTS = {
-    1337: "development",
-    31337: "development",
-    17000: "Holesky",
-    560048: "Hoodi",
-    11155111: "Sepolia",
-}
+ETHEREUM_TESTS = {**dict.fromkeys(chain_ids.DEVELOPMENT, "development"), **chain_ids.TEST_NETWORKS}
 
 
 class Worth(Enum):

@@ -9,10 +9,10 @@ from collections.abc import Collection, Iterator
 from typing import Any, Protocol
 from urllib.parse import SplitResult, quote
 
+from ico.chains import chain_ids
 from ico.chains.base import BadAnswer, ChainUnavailable
 from ico.chains.rpc import Rpc, RpcError, shown
 
-DEVELOPMENT_CHAINS = (31337, 1337)  # what anvil, Hardhat and Ganache call theirs
 GAS_OF_A_TRANSFER = 21_000
 GWEI = 10**9
 USUAL_FEE = 100 * GWEI  # the most that is paid for gas: a base fee may rise while the payment waits
@@ -90,7 +90,7 @@ class AnvilPurse:
     def _next_account(self) -> str:
         if self._accounts is None:
             network = _whole(self._rpc.call("eth_chainId"))
-            if network not in DEVELOPMENT_CHAINS:
+            if network not in chain_ids.DEVELOPMENT:
                 raise RealMoney(f"nobody is played on Ethereum's chain {network}: only on a development chain (31337)")
             accounts = self._rpc.call("eth_accounts")
             if not isinstance(accounts, list) or not accounts:

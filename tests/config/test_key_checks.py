@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -133,11 +134,19 @@ def test_a_key_that_cannot_be_used_is_named_once(settings: Settings) -> None:
     assert [problem.id for problem in checks.account_keys(None)] == ["stampede.E001"]
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:1", "http://user@127.0.0.1:1", "http://user:@127.0.0.1:1"])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1", "http://user@127.0.0.1:1", "http://127.0.0.1:1/"])
 def test_bitcoins_node_needs_a_password(settings: Settings, address: str) -> None:
     settings.BTC_NETWORK, settings.BTC_XPUB = "regtest", at("84'/1'/0'", *TPUB)
     assert found(settings, btc=address) == ["stampede.E011"]
     assert "user:password" in str(checks.nodes(None)[0].hint)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://bitcoin.example.org/a-token", "https://example.org", "http://127.0.0.1:1/a-token"]
+)
+def test_whoever_lets_in_by_something_else_needs_none(settings: Settings, address: str) -> None:
+    settings.BTC_XPUB = MINE
+    assert found(settings, btc=address) == []
 
 
 def test_finality_needs_a_node_that_has_a_word_for_it(settings: Settings) -> None:
@@ -150,7 +159,7 @@ def test_finality_needs_a_node_that_has_a_word_for_it(settings: Settings) -> Non
 def test_a_start_with_a_real_node_and_the_demo_key_is_refused(tmp_path: Path) -> None:
     refused = not_started(tmp_path, STAMPEDE_BTC_NODE=NODES["BTC"], STAMPEDE_ETH_NODE=NODES["ETH"])
     for chain in NODES:
-        assert f"STAMPEDE_{chain}_NODE names a node of a real network" in refused.stderr
+        assert f"STAMPEDE_{chain}_NODE names a node of a network beyond this machine" in refused.stderr
         assert f"HINT: Set STAMPEDE_{chain}_XPUB" in refused.stderr
     assert "SECRET" not in refused.stderr
 
@@ -159,6 +168,24 @@ def test_a_start_with_a_real_node_and_the_demo_key_is_refused(tmp_path: Path) ->
 def another_key() -> list[str]:
     asked = run_checks(tags=[Tags.database], databases=["default"])
     return [str(problem.id) for problem in asked if str(problem.id).startswith("stampede.E0")]
+
+
+def test_only_who_names_the_database_asks_it(db: None, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        checks.same_account_keys(None)
+        checks.same_account_keys(None, databases=["replica1"])
+        run_checks()
+    with django_assert_num_queries(1):  # the negative control, and both chains by one
+        checks.same_account_keys(None, databases=["replica1", "default"])
+
+
+@pytest.mark.process
+def test_a_check_makes_no_database_and_migrate_asks_it(tmp_path: Path) -> None:
+    done = manage(tmp_path, "check")
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("*.sqlite3*")) == []
+    assert manage(tmp_path, "check", "--database", "default").returncode == 0
+    assert [path.name for path in tmp_path.glob("*.sqlite3")] == ["stampede.sqlite3"]
 
 
 def test_a_key_that_did_not_derive_what_is_there_is_refused(db: None, settings: Settings) -> None:
