@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from tests.nodes.anvil import ETHER, GWEI, Anvil
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db]
 HIGH, LOW = 40.0, 30.0
+MOST_AGE = 600  # seconds, of a reading
 
 
 @pytest.fixture
@@ -32,7 +34,7 @@ def node(tmp_path: Path, settings) -> Iterator[Anvil]:  # type: ignore[no-untype
 
 @pytest.fixture
 def waiting(sale: Sale) -> Sale:
-    rules = {"batch_size": 1, "batch_interval_seconds": 0, "chain_load_max_age_seconds": 600}
+    rules = {"batch_size": 1, "batch_interval_seconds": 0, "chain_load_max_age_seconds": MOST_AGE}
     Sale.objects.filter(pk=sale.pk).update(**rules, gas_price_high_gwei=HIGH, gas_price_low_gwei=LOW)
     for number in range(30):
         join(sale, f"v{number}@example.org")
@@ -104,11 +106,15 @@ def test_full_blocks_hold_and_empty_ones_let_go(node: Anvil, waiting: Sale) -> N
 
 
 def test_a_node_that_is_away_holds_by_growing_old(node: Anvil, waiting: Sale) -> None:
-    Sale.objects.filter(pk=waiting.pk).update(chain_load_max_age_seconds=1)
-    node.mine()
+    block_at(node, 20)
+    assert decided(waiting).reason == Reason.RELEASED
+    reading = ChainReading.objects.values().get()
     node.stop()
     with pytest.raises(ChainUnavailable):
         deposits.read_load(client=nodes.gauged(), now=timezone.now())
-    record = release.release(sale_id=waiting.pk, holder="test", now=timezone.now())
-    assert record is not None
-    assert record.reason == Reason.NO_SIGNAL
+    assert ChainReading.objects.values().get() == reading
+    for age, reason in ((MOST_AGE - 1, Reason.RELEASED), (MOST_AGE + 1, Reason.NO_SIGNAL)):
+        now = reading["observed_at"] + timedelta(seconds=age)
+        record = release.release(sale_id=waiting.pk, holder="test", now=now)
+        assert record is not None
+        assert record.reason == reason
