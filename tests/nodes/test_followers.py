@@ -23,6 +23,7 @@ PAYMENTS, BLOCKS_BETWEEN = 20, 60
 WEI, CENTS = 10**16, 3_000  # 30.00 each
 A_SALE_WITH_ONE_PARTICIPANT = """
 import django; django.setup()
+from datetime import timedelta
 from django.core.management import call_command
 from django.utils import timezone
 from ico import caps, sales
@@ -32,7 +33,7 @@ now = timezone.now()
 for chain, cents in (("BTC", 6_000_000), ("ETH", 300_000)):
     caps.record_rate(chain=chain, cents_per_coin=cents, source="test", now=now)
 sale = sales.open_sale(
-    slug="test", name="Test", opens_at=now, closes_at=now + timezone.timedelta(days=30), total_cap_cents=30_000_000,
+    slug="test", name="Test", opens_at=now, closes_at=now + timedelta(days=30), total_cap_cents=30_000_000,
     personal_cap_cents=100_000, batch_size=50, batch_interval_seconds=10,
 )
 print(address_of(joined(sale=sale, now=now), "ETH").lower())
