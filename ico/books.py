@@ -39,15 +39,19 @@ class Booking:
 
 
 def judge(*, amount: int, chain: str, rate: Rate, room_cents: int, minimum_cents: int, in_time: bool) -> Booking:
-    """What is credited of an amount, and what is owed back, and why. Pure."""
+    """What is credited of an amount, and what is owed back, and why. Pure. Who pays what the page shows as filling the
+    allowance is credited and owed nothing, also where the smallest unit of the coin is worth several cents, and where
+    less than the minimum is left to fill."""
     worth = caps.worth_cents(amount, rate, chain)
-    if worth < max(minimum_cents, 1):
+    fills = in_time and 0 < room_cents <= worth
+    if worth < max(minimum_cents, 1) and not fills:
         return Booking(cents=0, owed_back=amount, review=Review.DUST)
     if not in_time:
         return Booking(cents=0, owed_back=amount, review=Review.LATE)
     if worth <= room_cents:
         return Booking(cents=worth, owed_back=0, review="")
-    return Booking(cents=room_cents, owed_back=amount - caps.amount_for(room_cents, rate, chain), review=Review.EXCESS)
+    owed_back = amount - caps.amount_for(room_cents, rate, chain)
+    return Booking(cents=room_cents, owed_back=owed_back, review=Review.EXCESS if owed_back else "")
 
 
 def settle(*, chain: str, tip: int, final: int, now: datetime) -> int:

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.db.models import Sum
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ico import books, caps, deposits, invitations
+from config.audit import Evidence
+from ico import books, caps, deposits, invitations, money_invariants
 from ico.chains.simulated import SimulatedChain
 from ico.models import Chain, Deposit, Invitation, LedgerEntry, Rate, Sale
 from tests.ico.people import address_of, joined
@@ -74,12 +75,35 @@ def test_every_unit_is_credited_or_owed_but_for_less_than_a_cent(
     assert 0 <= booking.cents <= min(worth, room)
     assert 0 <= booking.owed_back <= amount
     if booking.review:
-        assert booking.owed_back == amount - caps.amount_for(booking.cents, rate, chain)
+        assert booking.owed_back == amount - caps.amount_for(booking.cents, rate, chain) > 0
     else:
-        assert (booking.cents, booking.owed_back) == (worth, 0)
-        assert worth >= max(minimum, 1)
+        assert booking.owed_back == 0
+        assert booking.cents == worth or amount == caps.amount_for(booking.cents, rate, chain)
+        assert worth >= max(min(minimum, room), 1)
     if booking.cents:
         assert in_time
+
+
+@given(
+    cents_per_coin=st.integers(min_value=1, max_value=caps.MOST_CENTS),
+    room=st.integers(min_value=1, max_value=10**9),
+    minimum=st.integers(min_value=0, max_value=10**6),
+    chain=st.sampled_from(["BTC", "ETH"]),
+)
+@example(cents_per_coin=1_500_000_000, room=100_001, minimum=100, chain="BTC")  # yen: 15 hundredths to the satoshi
+@example(cents_per_coin=6_000_000, room=99, minimum=100, chain="BTC")  # less is left than anybody should pay
+def test_who_pays_what_the_page_shows_is_credited_and_owed_nothing(
+    cents_per_coin: int, room: int, minimum: int, chain: str
+) -> None:
+    rate = Rate(chain=chain, cents_per_coin=cents_per_coin)
+    shown = caps.amount_for(room, rate, chain)
+
+    def booked(amount: int) -> books.Booking:
+        return books.judge(amount=amount, chain=chain, rate=rate, room_cents=room, minimum_cents=minimum, in_time=True)
+
+    assert booked(shown) == books.Booking(cents=room, owed_back=0, review="")
+    more = shown + max(1, caps.amount_for(1, rate, chain))  # the control: by a cent more it is too much
+    assert booked(more) == books.Booking(cents=room, owed_back=more - shown, review="excess")
 
 
 def test_under_and_several_times_until_it_is_exact(person, pay) -> None:
@@ -141,6 +165,19 @@ def test_the_rate_fixed_on_the_invitation_counts_whatever_it_is_later(sale, now,
     expected = ("", worth, 0) if worth <= 100_000 else ("excess", 100_000, amount - smallest)
     assert pay("ETH", amount, to=invited_then) == [expected]
     assert credited(invited_then) == expected[1]
+
+
+@pytest.mark.parametrize("allowance_cents", [100_000, 100_001])
+def test_a_satoshi_that_is_worth_several_cents_still_fills_exactly(sale, now, pay, allowance_cents: int) -> None:
+    caps.record_rate(chain="BTC", cents_per_coin=1_500_000_000, source="in yen", now=now)
+    person = joined(sale=sale, now=now, allowance_cents=allowance_cents)
+    fill = caps.amount_for(allowance_cents, person.btc_rate, "BTC")
+    assert caps.worth_cents(fill, person.btc_rate, "BTC") > allowance_cents
+    assert pay("BTC", fill, to=person) == [("", allowance_cents, 0)]
+    assert pay("BTC", 7, to=person) == [("excess", 0, 7)]
+    assert Deposit.objects.filter(state="credited").count() == 1
+    explained = money_invariants.deposits_explained(Evidence(now=now))
+    assert (explained.checked, explained.breaches) == (2, ())
 
 
 def test_what_comes_after_the_time_is_late_and_the_line_has_the_allowance(sale, person, pay, chains, now) -> None:
