@@ -1,5 +1,6 @@
 """What an Ethereum node answered, read strictly: each function takes parsed JSON and returns what it says, or raises
-`BadAnswer` naming what cannot be true. Nothing is guessed: no field has a value when it is missing."""
+`BadAnswer` naming what cannot be true. Nothing is guessed: no field has a value when it is missing, except the base fee
+of blocks older than base fees."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def quantity(told: Any, what: str, *, most: int = MOST) -> int:
 
 
 def header(told: Any, what: str) -> Block:
-    """Of a block that is mined: one that is pending has no hash."""
+    """Of a block that is mined: one that is pending has no hash. The main network has base fees since its block
+    12,965,000; nodes leave them out before that."""
     answer = mapping(told, what)
 
     def number(name: str, most: int = MOST) -> int:
@@ -56,7 +58,7 @@ def header(told: Any, what: str) -> Block:
         hash=digest(answer.get("hash"), f"the hash of {what}"),
         parent=digest(answer.get("parentHash"), f"the parent of {what}"),
         time=number("timestamp", LATEST),
-        base_fee=number("baseFeePerGas", MOST_WEI),
+        base_fee=number("baseFeePerGas", MOST_WEI) if "baseFeePerGas" in answer else 0,
         gas_used=number("gasUsed"),
         gas_limit=number("gasLimit"),
     )

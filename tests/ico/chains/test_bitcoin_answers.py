@@ -12,6 +12,7 @@ import pytest
 
 from ico.chains import bitcoin_answers as answers
 from ico.chains.base import BadAnswer, Block, Transfer
+from tests.ico.chains import genesis
 
 HASH, PARENT, TXID = "11" * 32, "22" * 32, "33" * 32
 ADDRESS = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -96,6 +97,14 @@ def test_only_the_first_block_has_no_parent() -> None:
     first = answers.header(header(height=0, previousblockhash=...), of=HASH)
     assert first.parent == answers.NO_PARENT
     assert "parent" in refused(lambda: answers.header(header(previousblockhash=...), of=HASH))
+
+
+def test_the_main_networks_first_block_pays_no_address() -> None:
+    """So no deposit is in it, and nobody asks a node for its transaction, which no node answers."""
+    first = genesis.bitcoin_hash()
+    assert answers.header(genesis.BITCOIN, of=first) == Block(0, first, answers.NO_PARENT, 1_231_006_505, 0, 0, 0)
+    assert answers.transactions_in(genesis.BITCOIN, of=first) == 1
+    assert answers.transfers(genesis.BITCOIN, of=first) == []
 
 
 @pytest.mark.parametrize(

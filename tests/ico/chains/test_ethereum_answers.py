@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ico.chains import ethereum_answers as answers
 from ico.chains.base import BadAnswer, Block, Transfer
+from tests.ico.chains import genesis
 
 HASH, PARENT, TXID, OTHER = ("0x" + digit * 64 for digit in "abcd")
 ADDRESS = "0x" + "5A" * 20
@@ -79,11 +80,20 @@ def test_a_hash_that_is_none_is_named(field: str, named: str, value: Any) -> Non
         answers.header({**HEADER, field: value}, "it")
 
 
-@pytest.mark.parametrize("field", HEADER)
+@pytest.mark.parametrize("field", [field for field in HEADER if field != "baseFeePerGas"])
 def test_a_header_without_a_field_is_no_header(field: str) -> None:
     told = {name: value for name, value in HEADER.items() if name != field}
     with pytest.raises(BadAnswer):
         answers.header(told, "it")
+
+
+def test_the_main_networks_first_block_has_no_base_fee() -> None:
+    """And its hash is that of these fields, so they are copied right."""
+    first = Block(0, genesis.ethereum_hash(), "0x" + "0" * 64, 0, 0, 0, 5_000)
+    assert answers.header_at(genesis.ETHEREUM, 0) == first
+    assert answers.transfers(genesis.ETHEREUM, first) == []
+    with pytest.raises(BadAnswer, match="the baseFeePerGas of block 0 cannot be 'None'"):
+        answers.header_at({**genesis.ETHEREUM, "baseFeePerGas": None}, 0)
 
 
 def test_a_header_of_something_else_is_named() -> None:
