@@ -55,15 +55,19 @@ Decision = Wait | Advance | Rewind | Behind | Diverged
 
 def decide(stored: Sequence[Point], *, tip: Point, hash_at: HashAt, most: int, patient: bool) -> Decision:
     """`stored` is what was followed, rising by height, never empty; at most `most` blocks are followed in one step.
-    `patient`: a node that is behind is given more time; else the chain itself is taken to have gone back."""
+    `patient`: a node that is behind is given more time; else the chain itself is taken to have gone back. One whose
+    blocks all lie below the kept ones is behind however long it takes: nothing says that it is on another chain."""
     newest = stored[-1]
     within = [point for point in stored if point.height <= tip.height]
+
+    if not within:
+        return Behind()
 
     def on_chain(point: Point) -> bool:
         return (tip.hash if point.height == tip.height else hash_at(point.height)) == point.hash
 
     ancestor = newest_of(within, on_chain)
-    contradicted = bool(within) and ancestor != within[-1]
+    contradicted = ancestor != within[-1]
     if tip.height < newest.height and not contradicted and patient:
         return Behind()
     if ancestor is None:
@@ -94,16 +98,24 @@ def newest_of(points: Sequence[Point], on_chain: Callable[[Point], bool]) -> Poi
 
 
 def first_height_after(moment: int, *, tip_height: int, time_at: Callable[[int], int | None]) -> int:
-    """The lowest height whose block is not older than `moment` (or tip + 1), by halving: block times rise enough."""
-    low, high = 0, tip_height + 1
-    while low < high:
+    """The lowest height whose block is not older than `moment` (or tip + 1): back from the tip by 1, 2, 4 and so on
+    until a block is older, then by halving; block times rise enough. The beginning of the chain is not asked for unless
+    `moment` is that old: nodes may have thrown it away."""
+
+    def is_older(height: int) -> bool:
+        time = time_at(height)
+        return time is not None and time < moment
+
+    high, low, stride = tip_height + 1, tip_height, 1
+    while low >= 0 and not is_older(low):
+        high, low, stride = low, max(-1, low - stride), stride * 2
+    while high - low > 1:
         middle = (low + high) // 2
-        time = time_at(middle)
-        if time is not None and time < moment:
-            low = middle + 1
+        if is_older(middle):
+            low = middle
         else:
             high = middle
-    return low
+    return high
 
 
 def joined(blocks: Sequence[Block | None], *, after: Point) -> list[Block]:

@@ -111,20 +111,32 @@ def test_a_longer_reorg_rewinds_and_goes_on_in_bounded_steps() -> None:
 def test_only_recent_blocks_are_kept_and_another_chain_is_no_reorg() -> None:
     assert decided("cd", "abxy", first=2) == Diverged()
     assert decided("cd", "a", first=2) == Behind()
-    assert decided("cd", "a", first=2, patient=False) == Diverged()
+    assert decided("cd", "a", first=2, patient=False) == Behind(), "nothing says that it is on another chain"
 
 
-def test_the_start_is_found_by_halving() -> None:
-    times = [0, 10, 20, 30, 40]
-    asked: list[int] = []
-
+@pytest.mark.parametrize("tip", range(12))
+def test_the_start_is_found_wherever_it_is(tip: int) -> None:
     def time_at(height: int) -> int | None:
-        asked.append(height)
-        return times[height] if height < len(times) else None
+        return 10 * height if height <= tip else None
 
-    found = {moment: first_height_after(moment, tip_height=4, time_at=time_at) for moment in (-5, 0, 5, 30, 31, 99)}
-    assert found == {-5: 0, 0: 0, 5: 1, 30: 3, 31: 4, 99: 5}
-    assert len(asked) <= 6 * 3
+    for moment in range(-5, 10 * tip + 15):
+        slowly = next(height for height in range(tip + 2) if height > tip or 10 * height >= moment)
+        assert first_height_after(moment, tip_height=tip, time_at=time_at) == slowly
+
+
+@pytest.mark.parametrize("days", [0, 1, 40])
+def test_the_start_is_looked_for_from_the_tip(days: int) -> None:
+    """A node that threw away what is older than twice the time is asked for nothing that it has no more."""
+    tip, a_day, asked = 25_000_000, 7_200, list[int]()
+
+    def time_at(height: int) -> int:
+        asked.append(height)
+        return 12 * height
+
+    start = tip - days * a_day
+    assert first_height_after(12 * start, tip_height=tip, time_at=time_at) == start
+    assert min(asked) >= tip - 2 * (days * a_day + 1)
+    assert len(asked) <= 40
 
 
 def test_blocks_fetched_across_a_reorg_are_cut_at_the_seam() -> None:
