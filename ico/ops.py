@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 
 from config.cache import remembered
 from config.requests import explain
-from ico import addresses, alarms, board, figures, networks, reasons, sales
+from ico import addresses, alarms, board, figures, networks, ops_owed, reasons, sales
 from ico.chains.load import price_gwei
 from ico.models import Chain, ChainCursor, ChainReading, Deposit, LedgerEntry, Release, Sale
 from ico.reasons import gwei
@@ -44,6 +44,7 @@ def panel(request: HttpRequest) -> HttpResponse:
     context = {
         "sale": sale,
         "user_name": request.user.get_username(),
+        "sees_owed": ops_owed.may_see(request),
         "refresh_seconds": REFRESH_SECONDS,
         "simulated": networks.network(Chain.ETH).worth is networks.Worth.SIMULATED,
     }
@@ -61,7 +62,7 @@ def data(request: HttpRequest) -> HttpResponse:
         sale = Sale.objects.get(pk=sales.current().pk)
     except sales.NoSale:
         return explain(request, 503, "No sale has been set up yet.")
-    answer = _answer(sale, timezone.now())
+    answer = _answer(sale, timezone.now(), sees_owed=ops_owed.may_see(request))
     if request.GET.get("history"):
         answer["history"] = _history(sale)
     response = JsonResponse(answer)
@@ -69,7 +70,7 @@ def data(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _answer(sale: Sale, now: datetime) -> dict[str, Any]:
+def _answer(sale: Sale, now: datetime, *, sees_owed: bool) -> dict[str, Any]:
     newest = list(sale.releases.order_by("-decided_at", "-pk")[:DECISIONS])
     reading = ChainReading.objects.filter(chain=Chain.ETH).first()
     cursors = list(ChainCursor.objects.order_by("chain"))
@@ -80,7 +81,7 @@ def _answer(sale: Sale, now: datetime) -> dict[str, Any]:
         "outbox": _outbox(now),
         "gate": _gate(sale, reading, now),
         "chains": _chains(cursors, now),
-        "alarms": _alarms(cursors, now),
+        "alarms": _alarms(cursors, now, sees_owed=sees_owed),
         "decisions": _decisions(newest),
         "hold": _hold(sale, newest, reading, now),
         "last_batch": _last_batch(sale),
@@ -170,16 +171,11 @@ def _gate(sale: Sale, reading: ChainReading | None, now: datetime) -> dict[str, 
     }
 
 
-def _alarms(cursors: list[ChainCursor], now: datetime) -> list[dict[str, Any]]:
+def _alarms(cursors: list[ChainCursor], now: datetime, *, sees_owed: bool) -> list[dict[str, Any]]:
     undone = f"{reverse('admin:ico_deposit_changelist')}?review__exact={Deposit.Review.REORG}"
-    pages = {"undone": undone, "owed": reverse("ico:ops_owed")}
+    pages = {"undone": undone, "owed": reverse("ico:ops_owed") if sees_owed else None}
     return [
-        {
-            "grave": alarm.grave,
-            "text": alarm.text,
-            "since": _moment(alarm.since),
-            "url": pages.get(alarm.about),
-        }
+        {"grave": alarm.grave, "text": alarm.text, "since": _moment(alarm.since), "url": pages.get(alarm.about)}
         for alarm in alarms.ringing(cursors=cursors, now=now)
     ]
 

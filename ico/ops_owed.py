@@ -1,4 +1,8 @@
-"""`/ops/owed/`: the operator's list of what is owed back, page by page, and the whole of it for a spreadsheet."""
+"""`/ops/owed/`: the operator's list of what is owed back, page by page, and the whole of it for a spreadsheet.
+
+Each row names a person with mail address and wallet, so being of the staff is not enough: whoever may not view deposits
+and invitations in the admin may not here.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from urllib.parse import urlencode
 
 from django.contrib.admin.views.decorators import staff_member_required
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.template.loader import render_to_string
@@ -28,11 +32,25 @@ COLUMNS = (
 # A spreadsheet takes a cell that begins so for a formula; some read the wide forms of East Asia as well.
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 LARGEST_KEY = 2**63 - 1
+NEEDED = ("ico.view_deposit", "ico.view_invitation")
+
+
+def may_see(request: HttpRequest) -> bool:
+    return request.user.has_perms(NEEDED)
+
+
+def _must_be_allowed(request: HttpRequest) -> None:
+    if not may_see(request):
+        raise PermissionDenied(
+            "What is owed back is for those who may view deposits and invitations. "
+            "Your account may not: an administrator can give it both permissions."
+        )
 
 
 @require_safe
 @staff_member_required
 def page(request: HttpRequest) -> HttpResponse:
+    _must_be_allowed(request)
     chain, reason = _filters(request)
     try:
         sale = sales.current()
@@ -62,6 +80,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_safe
 @staff_member_required
 def spreadsheet(request: HttpRequest) -> HttpResponseBase:
+    _must_be_allowed(request)
     chain, reason = _filters(request)
     lines = written(owed.every(chain=chain, reason=reason))
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")

@@ -8,6 +8,7 @@ import secrets
 from datetime import datetime
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -155,6 +156,27 @@ def test_only_for_staff(client: Client, several, path: str, django_user_model) -
     assert client.get(path).status_code == 302
     client.force_login(django_user_model.objects.create_user("eve"))
     assert client.get(path).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "granted", [[], ["view_deposit"], ["view_invitation"], ["view_deposit", "view_invitation"]], ids=len
+)
+def test_staff_who_may_not_view_people_and_payments_sees_neither(
+    client: Client, several, person, granted: list[str], django_user_model
+) -> None:
+    allowed = len(granted) == 2
+    user = django_user_model.objects.create_user("clerk", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="ico", codename__in=granted))
+    client.force_login(user)
+    for path in ("/ops/owed/", "/ops/owed/list.csv"):
+        answer = client.get(path)
+        said = b"".join(answer).decode()
+        assert answer.status_code == (200 if allowed else 403)
+        assert (person.entrant.email in said) is allowed
+        assert ("may view deposits and invitations" in said) is not allowed
+    assert ('href="/ops/owed/"' in client.get("/ops/").content.decode()) is allowed
+    (alarm,) = [alarm for alarm in client.get("/ops/data.json").json()["alarms"] if "Owed back" in alarm["text"]]
+    assert alarm["url"] == ("/ops/owed/" if allowed else None)
 
 
 @pytest.mark.parametrize(
