@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from django.conf import settings
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import F, Q
 from django.utils.crypto import salted_hmac
 
 from config import database, transactions
-from ico import addresses, caps, locks, terms, tickets, wallets
-from ico.models import Chain, ChainCursor, Deposit, Entrant, Invitation, Terms
+from ico import addresses, caps, locks, terms, tickets, undecided, wallets
+from ico.models import Chain, ChainCursor, Entrant, Invitation, Terms
 
 Step = Literal["terms", "wallet", "payment"]
 ENDED = (Invitation.State.EXPIRED, Invitation.State.DECLINED)
@@ -161,13 +161,14 @@ def expire(*, now: datetime) -> int:
     ended = sum(_expire_unused(invitation, now) for invitation in unused)
     looked_until = _looked_for_payments_until()
     if looked_until is not None:
+        moment = min(now, looked_until)
         unpaid = Invitation.objects.filter(
-            _nothing_undecided(),
+            undecided.nothing_undecided(moment),
             state=Invitation.State.JOINED,
-            pay_until__lte=min(now, looked_until),
+            pay_until__lte=moment,
             allowance_cents__gt=F("credited_cents"),
         ).order_by("pk")[:EXPIRE_AT_ONCE]
-        ended += sum(_expire_unpaid(invitation) for invitation in unpaid)
+        ended += sum(_expire_unpaid(invitation, moment) for invitation in unpaid)
     return ended
 
 
@@ -181,13 +182,13 @@ def _expire_unused(invitation: Invitation, now: datetime) -> bool:
 
 
 @transactions.retried
-def _expire_unpaid(invitation: Invitation) -> bool:
+def _expire_unpaid(invitation: Invitation, moment: datetime) -> bool:
     """Give back what was reserved and not paid. Who paid a part stays joined, with the allowance that was used."""
     paid = invitation.credited_cents
     unchanged = Q(state=Invitation.State.JOINED, credited_cents=paid, allowance_cents=invitation.allowance_cents)
     state = Invitation.State.JOINED if paid else Invitation.State.EXPIRED
     _locked(invitation)  # the chain's follower is not in the middle of booking for it, so what is undecided can be seen
-    if not Invitation.objects.filter(unchanged, _nothing_undecided(), pk=invitation.pk).update(
+    if not Invitation.objects.filter(unchanged, undecided.nothing_undecided(moment), pk=invitation.pk).update(
         state=state, allowance_cents=paid
     ):
         return False
@@ -210,12 +211,6 @@ def _end(invitation: Invitation, condition: Q, state: Invitation.State) -> bool:
     if ended:
         caps.give_back(invitation.sale_id, invitation.allowance_cents)
     return bool(ended)
-
-
-def _nothing_undecided() -> Q:
-    """No deposit that is seen and not settled, or was credited and lost its block: the chain may yet confirm it."""
-    undecided = Q(state__in=(Deposit.State.SEEN, Deposit.State.CONFIRMING)) | Q(review=Deposit.Review.REORG)
-    return ~Q(Exists(Deposit.objects.filter(undecided, address__invitation=OuterRef("pk"))))
 
 
 def _looked_for_payments_until() -> datetime | None:
