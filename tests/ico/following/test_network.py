@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import pytest
 
 from ico import deposits
-from ico.chains.base import ChainUnavailable, WrongChain
+from ico.chains.base import Block, ChainUnavailable, WrongChain
+from ico.chains.rpc import RpcError
 from ico.models import ChainCursor, Deposit, DepositAddress, FollowedBlock, Invitation, Sale
-from tests.ico.following.node import DEPTH, ETHER, Node, cursor, unavailable
+from tests.ico.following.node import DEPTH, ETHER, Node, cursor, entries, pay, unavailable
 from tests.ico.people import address_of, joined
 
 
@@ -83,6 +85,29 @@ def test_a_reorg_below_the_beginning_moves_the_beginning(tmp_path: Path, sale: S
     deposits.follow(chain="ETH", client=node, now=now)
     assert cursor().start_height == 1  # nothing between the genesis block and the beginning was kept
     assert Deposit.objects.count() == 1
+
+
+def test_following_begins_on_a_node_that_threw_away_its_old_blocks(tmp_path: Path, sale: Sale, now: datetime) -> None:
+    """As Ethereum nodes do with the blocks before the merge; the first one they keep."""
+
+    class Pruned(Node):
+        def blocks(self, heights: Sequence[int]) -> list[Block | None]:
+            if any(0 < height <= 60 for height in heights):
+                raise RpcError(4444, "pruned history unavailable")
+            return super().blocks(heights)
+
+    node = Pruned(tmp_path / "old.sqlite3", now=now.timestamp() - 101 * 3600)
+    for hour in range(100, 0, -1):
+        node.mine(1, now=now.timestamp() - hour * 3600)
+    person = joined(sale=sale, now=now)
+    follower = deposits.Follower(node)
+    follower.step(now)
+    assert cursor().start_height == 99  # mined two hours ago, which is how wrong a miner's clock may be
+    pay(node, person)
+    follower.step(now)
+    assert entries() == [30_000]
+    with pytest.raises(RpcError):  # the negative control: these blocks are really gone
+        node.blocks([60])
 
 
 def test_what_arrives_at_an_address_that_nobody_was_given_is_no_deposit(
