@@ -3,14 +3,16 @@ the same index in each test's database, and what arrived there before would arri
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.nodes import anvil, knots
+from tests.nodes import anvil, knots, walking
 from tests.nodes.anvil_player import AnvilPlayer
 from tests.nodes.knots_player import KnotsPlayer
+from tests.nodes.world import Walk
 
 # An account of a random seed that was thrown away.
 TPUB = "tpubDD1ZbyNXRpas1M6LaZpShNVcTzjkb2oEer3hCEcxfaS3LpG3kav8fP3EiT9CcYz6thhivWTwAzaNdqBp5zQyF3UL7emd3wwFNBsr9CUmRZ7"
@@ -38,3 +40,9 @@ def wallets() -> int:
 def anvil_player(tmp_path: Path, on_test_networks: None, wallets: int) -> Iterator[AnvilPlayer]:
     with anvil.running(tmp_path, keeps=True, wallets=wallets) as node:
         yield AnvilPlayer(node)
+
+
+@pytest.fixture
+def begun(sale, now, settings) -> Callable[..., Walk]:  # type: ignore[no-untyped-def]
+    """Begins a walk of a player: `begun(player, seed=1, **walking.DEEP)`."""
+    return partial(walking.begun, own=settings, sale=sale, now=now)

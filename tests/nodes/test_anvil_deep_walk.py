@@ -1,25 +1,16 @@
 """Random walks on a real Ethereum node whose reorgs go deeper than what is credited: each such credit is compensated,
 and the books equal the chain all the same."""
 
-import pytest
-
 from tests.nodes import walking
 
-pytestmark = [pytest.mark.process, pytest.mark.django_db]
+pytestmark = [*walking.on_a_node, walking.many_wallets]
 
 
-@pytest.fixture
-def wallets() -> int:
-    return 300
+@walking.seeds
+def test_the_ledger_equals_the_chain(seed, anvil_player, begun) -> None:
+    walking.must_keep_the_books(begun(anvil_player, seed=seed, **walking.DEEP), restarts=2)
 
 
-@pytest.mark.parametrize("seed", walking.PATIENCE)
-def test_the_ledger_equals_the_chain(seed, anvil_player, sale, now, settings) -> None:
-    world = walking.begun(anvil_player, own=settings, seed=seed, sale=sale, now=now, **walking.DEEP)
-    walking.must_keep_the_books(world, restarts=2)
-
-
-@pytest.mark.parametrize("seed", walking.PATIENCE)
-def test_without_compensation_the_same_walk_goes_wrong(seed, anvil_player, sale, now, settings, monkeypatch) -> None:
-    world = walking.begun(anvil_player, own=settings, seed=seed, sale=sale, now=now, **walking.DEEP)
-    walking.must_go_wrong_without_compensation(world, monkeypatch)
+@walking.one_seed
+def test_without_compensation_the_same_walk_goes_wrong(seed, anvil_player, begun, monkeypatch) -> None:
+    walking.must_go_wrong_without_compensation(begun(anvil_player, seed=seed, **walking.DEEP), monkeypatch)

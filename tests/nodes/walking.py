@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 import pytest
 from django.conf import settings
 from django.db.models import Sum
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from ico import books
 from ico.models import Deposit, LedgerEntry, Sale
@@ -17,13 +18,18 @@ from tests.nodes.world import Walk, people
 ROUNDS = 400
 CHECKED_EVERY = 20
 PATIENCE = {1: 600, 2: 60, 3: 0}  # by seed, seconds for a node that is behind: always, at times and never enough
+ONE = 2  # the seed of what is walked once
 SHALLOW = {"depth": 6, "reorgs": 4}  # required depth and deepest reorg
 DEEP = {"depth": 2, "reorgs": 7}
 
+# The servers of the stack show another database, not another chain: one walk of each kind is enough there.
+seeds = pytest.mark.parametrize("seed", [ONE] if os.environ.get("TEST_ON") == "stack" else PATIENCE)
+one_seed = pytest.mark.parametrize("seed", [ONE])  # a control that goes wrong shows what it is to show
+on_a_node = [pytest.mark.process, pytest.mark.django_db]
+many_wallets = pytest.mark.parametrize("wallets", [300])  # each payment that was replaced or dropped takes one more
 
-def begun(
-    player: Player, *, own: SettingsWrapper, seed: int, sale: Sale, now: datetime, depth: int, reorgs: int
-) -> Walk:
+
+def begun(player: Player, *, own: Settings, seed: int, sale: Sale, now: datetime, depth: int, reorgs: int) -> Walk:
     """A new world, with settings of its own: the fixture `settings`, which puts them back."""
     own.CONFIRMATIONS = {"BTC": depth, "ETH": depth}
     own.NODE_PATIENCE_SECONDS = PATIENCE[seed]
