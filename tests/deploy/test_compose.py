@@ -92,9 +92,20 @@ def test_a_node_is_the_one_that_the_shell_names_or_none() -> None:
     """A variable without a value is taken from the shell, and not set where the shell has none."""
     environment = SERVICES["web"]["environment"]
     taken = {name for name, value in environment.items() if value is None}
-    of_both = {f"STAMPEDE_{chain}_{what}" for chain in ("BTC", "ETH") for what in ("NODE", "XPUB")}
-    assert taken == of_both | {"STAMPEDE_BTC_NETWORK", "STAMPEDE_ETH_CHAIN_ID"}
+    settings = (ROOT / "config" / "settings.py").read_text()
+    of_chains = set(re.findall(r'"(STAMPEDE_(?:BTC|ETH|NODE|ADDRESSES)_\w+)"', settings))
+    assert {"STAMPEDE_ETH_FINALITY", "STAMPEDE_NODE_PATIENCE_SECONDS"} < of_chains
+    paces = {"STAMPEDE_BTC_BLOCK_SECONDS", "STAMPEDE_ETH_BLOCK_SECONDS"}  # of what is simulated, as `stack up` has them
+    assert taken == of_chains - paces
     assert SERVICES["follower"]["environment"] == environment
+
+
+def test_a_miner_with_nothing_to_mine_stays_away() -> None:
+    """It ends with 0 then (tests/ico/commands/test_simulated_chain.py)."""
+    assert {name: SERVICES[name]["restart"] for name in APPLICATION} == {
+        **dict.fromkeys(APPLICATION, "unless-stopped"),
+        "chain": "on-failure",
+    }
 
 
 def test_nobody_is_given_the_address_that_nginx_has() -> None:

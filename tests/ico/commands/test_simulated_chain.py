@@ -57,6 +57,7 @@ def test_where_every_chain_has_a_real_node_there_is_nothing_to_mine(settings) ->
     node(settings, "BTC", "ETH")
     with pytest.raises(CommandError, match="Every chain has a real node"):
         run("--once", "1")
+    assert run() == "Every chain has a real node (STAMPEDE_BTC_NODE, STAMPEDE_ETH_NODE): nothing to mine.\n"
 
 
 def test_the_load_fills_the_blocks() -> None:
