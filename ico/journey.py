@@ -139,13 +139,15 @@ def _wallet(
 @_invited
 def payment(request: HttpRequest, token: str, invitation: Invitation, now: datetime) -> HttpResponse:
     _must_be_due(invitation, "payment")
-    status = deposits.status(invitation, now=now).as_json()
+    found = deposits.status(invitation, now=now)
+    status = found.as_json()
     ways = [
         {
             **deposit,
             "coin": Chain(deposit["chain"]).label,
             "qr": qr.svg(deposit["chain"], deposit["address"]),
-            "depth": min(deposit["confirmations"], deposit["required"]),
+            "depth": _depth(deposit),
+            "open": deposit["confirmations"] > 0 and deposit["seen"] != deposit["confirmed"],
         }
         for deposit in status["deposits"]
     ]
@@ -157,6 +159,14 @@ def payment(request: HttpRequest, token: str, invitation: Invitation, now: datet
         payment=status,
         ways=ways,
         filled=invitation.credited_cents >= invitation.allowance_cents,
-        as_of=now,
+        unseen=" and ".join(Chain(chain).label for chain in found.unseen),
+        as_of=found.as_of,
+        now=now,
         poll_seconds=settings.POLL_SECONDS,
     )
+
+
+def _depth(deposit: dict[str, Any]) -> int:
+    """Confirmations that matter: of many more than are needed nobody wants to know."""
+    there, required = deposit["confirmations"], deposit["required"]
+    return int(there if deposit["final"] == "finalized" else min(there, required))

@@ -176,10 +176,20 @@ _SCHEMAS: Json = {
                 confirmed=_AMOUNT,
                 confirmations=_COUNT,
                 required=_COUNT,
+                final={
+                    "enum": ["depth", "finalized"],
+                    "description": "What makes a payment count: `required` confirmations, or the chain's own word.",
+                },
             ),
         },
         poll_after_seconds={"type": "number"},
-        as_of=_TIME,
+        unseen={
+            "type": "array",
+            "items": {"enum": ["BTC", "ETH"]},
+            "description": "Chains that cannot be looked at just now: what arrives there shows later, and is not lost.",
+        },
+        as_of={**_TIME, "description": "When both chains were last looked at."},
+        now=_TIME,
     ),
     "Problem": _object(type=_TEXT, title=_TEXT, status={"type": "integer"}, detail=_TEXT),
 }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -14,6 +14,7 @@ from ico.amounts import in_coins
 from ico.models import Chain, ChainCursor, Deposit, DepositAddress, Invitation
 
 State, Review = Deposit.State, Deposit.Review
+IN_SIGHT = timedelta(minutes=1)  # steps follow each other in a second or so, and one of many blocks takes longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +29,22 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class AddressStatus:
-    """`seen` is all that is on its way or there, `confirmed` what is deep enough, whether it was credited or not."""
+    """`seen` is all that is on its way or there, `confirmed` what is final, whether it was credited or not. `final` is
+    what makes it so: `depth`, the `required` confirmations, or `finalized`, the word of the chain itself."""
 
     chain: str
     address: str
     seen: int
     confirmed: int
-    confirmations: int  # of the shallowest transfer that is not deep enough, else of the newest one
+    confirmations: int  # of the shallowest transfer that is not final, else of the newest one
     required: int
+    final: str
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentStatus:
-    """Cents and smallest units; `as_json` writes them as decimal strings. `reasons`: why deposits are in review."""
+    """Cents and smallest units; `as_json` writes them as decimal strings. `reasons`: why deposits are in review. It is
+    what both chains were known to hold at `as_of`; `unseen` are those that cannot be looked at just now."""
 
     state: str
     reasons: Sequence[str]
@@ -49,7 +53,9 @@ class PaymentStatus:
     credited_cents: int
     fills: dict[str, int]  # per chain, the amount that would fill what remains of the allowance
     deposits: Sequence[AddressStatus]
+    unseen: Sequence[str]
     as_of: datetime
+    now: datetime
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -70,17 +76,20 @@ class PaymentStatus:
                     "confirmed": in_coins(at.confirmed, at.chain),
                     "confirmations": at.confirmations,
                     "required": at.required,
+                    "final": at.final,
                 }
                 for at in self.deposits
             ],
             "poll_after_seconds": settings.POLL_SECONDS,
+            "unseen": list(self.unseen),
             "as_of": self.as_of.isoformat(),
+            "now": self.now.isoformat(),
         }
 
 
 def status(invitation: Invitation, *, now: datetime) -> PaymentStatus:
     """Two queries, if the invitation came with its sale and rates (as `invitations.find` gives it)."""
-    heights = dict(ChainCursor.objects.values_list("chain", "height"))
+    cursors = {cursor.chain: cursor for cursor in ChainCursor.objects.all()}
     rows = DepositAddress.objects.filter(invitation=invitation).values_list(
         "chain", "address", "deposits__amount", "deposits__state", "deposits__review", "deposits__block_height"
     )
@@ -88,7 +97,7 @@ def status(invitation: Invitation, *, now: datetime) -> PaymentStatus:
     for chain, address, amount, state, review, height in rows.order_by("chain", "deposits__first_seen_at", "deposits"):
         _, arrived = places.setdefault(chain, (address, []))
         if amount is not None and state != State.DROPPED:
-            depth = 0 if height is None else max(0, heights.get(chain, -1) - height + 1)
+            depth = 0 if height is None or chain not in cursors else max(0, cursors[chain].height - height + 1)
             arrived.append(Arrived(amount, state, review, depth))
     all_arrived = [one for _, arrived in places.values() for one in arrived]
     remaining = invitation.allowance_cents - invitation.credited_cents
@@ -101,7 +110,9 @@ def status(invitation: Invitation, *, now: datetime) -> PaymentStatus:
         credited_cents=invitation.credited_cents,
         fills={chain: caps.amount_for(remaining, rate, chain) for chain, rate in rates.items()},
         deposits=[_at(chain, address, arrived) for chain, (address, arrived) in sorted(places.items())],
-        as_of=now,
+        unseen=[chain for chain in Chain.values if not _in_sight(cursors.get(chain), now)],
+        as_of=_followed_up_to(cursors, nothing_before=invitation.joined_at or now),
+        now=now,
     )
 
 
@@ -135,7 +146,21 @@ def _at(chain: str, address: str, arrived: Sequence[Arrived]) -> AddressStatus:
         confirmed=sum(one.amount for one in settled),
         confirmations=confirmations,
         required=settings.CONFIRMATIONS[chain],
+        final=settings.ETH_FINALITY if chain == Chain.ETH else "depth",
     )
+
+
+def _in_sight(cursor: ChainCursor | None, now: datetime) -> bool:
+    """Whether what is there would be seen: somebody follows the chain, up to its tip, and the node answers."""
+    if cursor is None or cursor.followed_at is None or cursor.trouble:
+        return False
+    return cursor.height >= cursor.tip_height and now - cursor.followed_at <= IN_SIGHT
+
+
+def _followed_up_to(cursors: Mapping[str, ChainCursor], *, nothing_before: datetime) -> datetime:
+    """When both chains were last looked at. Before the addresses were handed out nothing can have arrived."""
+    found = [cursors[chain].followed_at if chain in cursors else None for chain in Chain.values]
+    return min(moment or nothing_before for moment in found)
 
 
 def _is_settled(one: Arrived) -> bool:

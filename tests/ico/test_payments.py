@@ -1,14 +1,16 @@
 """What a participant is told of the payment."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 import pytest
+from django.db.models import F
 from django.test import Client
+from django.utils import timezone
 
 from ico import deposits, invitations, payments
 from ico.chains.simulated import SimulatedChain
-from ico.models import Invitation, Terms
+from ico.models import ChainCursor, Invitation, Terms
 from ico.payments import Arrived
 from tests.ico.people import address_of, joined
 
@@ -24,6 +26,15 @@ def chains(tmp_path, settings) -> dict[str, SimulatedChain]:
 @pytest.fixture
 def person(sale, now) -> Invitation:
     return joined(sale=sale, now=now)
+
+
+@pytest.fixture
+def token(person, now) -> str:
+    """That opens the person's page."""
+    token = invitations.token_of(person.nonce)
+    digest = sha256(token.encode()).hexdigest()
+    Invitation.objects.filter(pk=person.pk).update(token_digest=digest, terms=Terms.objects.get(), accepted_at=now)
+    return token
 
 
 @pytest.fixture
@@ -57,6 +68,7 @@ def test_the_whole_answer_from_awaiting_to_paid(chains, person, answer, now) -> 
                 "confirmed": "0",
                 "confirmations": 0,
                 "required": 2,
+                "final": "depth",
             },
             {
                 "chain": "ETH",
@@ -65,10 +77,13 @@ def test_the_whole_answer_from_awaiting_to_paid(chains, person, answer, now) -> 
                 "confirmed": "0",
                 "confirmations": 0,
                 "required": 3,
+                "final": "depth",
             },
         ],
         "poll_after_seconds": 30,
+        "unseen": [],
         "as_of": now.isoformat(),
+        "now": now.isoformat(),
     }
     chains["ETH"].send(address_of(person, "ETH"), ETHER // 4)
     told = answer()
@@ -80,6 +95,7 @@ def test_the_whole_answer_from_awaiting_to_paid(chains, person, answer, now) -> 
         "confirmed": "0",
         "confirmations": 0,
         "required": 3,
+        "final": "depth",
     }
     chains["ETH"].mine(2)
     told = answer()
@@ -141,6 +157,85 @@ def test_a_poll_costs_two_queries(chains, person, answer, now, django_assert_num
     assert invitations.due_step(found) == "payment"
 
 
+def told(person: Invitation, moment: datetime) -> dict:
+    return deposits.status(Invitation.objects.get(pk=person.pk), now=moment).as_json()
+
+
+def test_what_was_known_is_of_when_both_chains_were_looked_at(chains, person, answer, now) -> None:
+    """While nobody follows, "nothing has arrived" is of the moment when somebody did."""
+    assert (answer()["as_of"], answer()["unseen"]) == (now.isoformat(), [])
+    soon, later = now + payments.IN_SIGHT, now + payments.IN_SIGHT + timedelta(seconds=1)
+    assert (told(person, soon)["as_of"], told(person, soon)["unseen"]) == (now.isoformat(), [])
+    blind = told(person, later)
+    assert (blind["as_of"], blind["now"], blind["unseen"]) == (now.isoformat(), later.isoformat(), ["BTC", "ETH"])
+    deposits.follow(chain="BTC", client=chains["BTC"], now=later)
+    assert (told(person, later)["as_of"], told(person, later)["unseen"]) == (now.isoformat(), ["ETH"])
+    deposits.follow(chain="ETH", client=chains["ETH"], now=later)
+    assert (told(person, later)["as_of"], told(person, later)["unseen"]) == (later.isoformat(), [])
+
+
+def test_a_chain_that_nobody_ever_followed_is_known_from_before_the_addresses_were_there(person, now) -> None:
+    first = told(person, now + timedelta(hours=1))
+    assert (first["as_of"], first["unseen"]) == (person.joined_at.isoformat(), ["BTC", "ETH"])
+
+
+@pytest.mark.parametrize("wrong", [{"trouble": "the node is away"}, {"tip_height": F("height") + 1}])
+def test_a_node_in_trouble_and_blocks_that_wait_to_be_read_are_told_at_once(person, answer, now, wrong) -> None:
+    assert answer()["unseen"] == []
+    ChainCursor.objects.filter(chain="ETH").update(**wrong)
+    assert told(person, now)["unseen"] == ["ETH"]
+
+
+BLIND, NOTHING = "is not lost: it shows here", "Nothing has arrived yet."
+
+
+def lines_with(page: str, words: str) -> list[bool]:
+    """For each line with these words, whether a reader sees the element that says them."""
+    before = page.split(words)[:-1]
+    return [" hidden>" not in part[part.rindex("<p") :] for part in before]
+
+
+def test_the_page_says_when_a_chain_cannot_be_seen(chains, person, token, now) -> None:
+    def page() -> str:
+        return Client().get(f"/i/{token}/payment/").content.decode()
+
+    for name, chain in chains.items():
+        deposits.follow(chain=name, client=chain, now=timezone.now())
+    assert (lines_with(page(), BLIND), lines_with(page(), NOTHING)) == ([False], [True])
+    ChainCursor.objects.filter(chain="BTC").update(followed_at=now - timedelta(minutes=5))
+    assert (lines_with(page(), BLIND), lines_with(page(), NOTHING)) == ([True], [False])
+    assert "We cannot see <span data-unseen>Bitcoin</span> just now." in page()
+    assert f'As of <time datetime="{now - timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}">' in page()
+
+
+def test_where_the_chain_itself_says_what_is_final_no_number_is_promised(
+    chains, person, token, answer, settings, monkeypatch
+) -> None:
+    settings.ETH_FINALITY = "finalized"
+    final = [0]
+    monkeypatch.setattr(chains["ETH"], "final_height", lambda: final[0])
+    words = "until the chain calls the block final"
+
+    def page() -> str:
+        return Client().get(f"/i/{token}/payment/").content.decode()
+
+    assert [one["final"] for one in answer()["deposits"]] == ["depth", "finalized"]
+    assert f"<span data-goal hidden>, {words}</span>" in page()
+    assert page().count("<progress") == 1
+    chains["ETH"].send(address_of(person, "ETH"), ETHER // 10)
+    chains["ETH"].mine(14)
+    ethereum = answer()["deposits"][1]
+    assert (ethereum["confirmations"], ethereum["required"], answer()["state"]) == (14, 3, "confirming")
+    assert f'data-deposit="depth">14</span><span data-goal>, {words}</span>' in page()
+    assert f"ETH: 14 confirmations, {words}. " in page()
+    final[0] = 14
+    assert answer()["state"] == "paid"
+    assert f"<span data-goal hidden>, {words}</span>" in page()
+    settings.ETH_FINALITY = "depth"
+    assert 'data-deposit="depth">3</span> of 3' in page()
+    assert page().count("<progress") == 2
+
+
 @pytest.mark.parametrize(
     ("states", "word"),
     [
@@ -185,11 +280,7 @@ def shown(page: str) -> set[str]:
     return {reason for reason, line in found.items() if " hidden>" not in line}
 
 
-def test_the_page_says_why_a_payment_is_in_review(chains, person, answer, now) -> None:
-    token = invitations.token_of(person.nonce)
-    digest = sha256(token.encode()).hexdigest()
-    Invitation.objects.filter(pk=person.pk).update(token_digest=digest, terms=Terms.objects.get(), accepted_at=now)
-
+def test_the_page_says_why_a_payment_is_in_review(chains, person, token, answer, now) -> None:
     def page() -> set[str]:
         answer()
         response = Client().get(f"/i/{token}/payment/")
@@ -202,10 +293,10 @@ def test_the_page_says_why_a_payment_is_in_review(chains, person, answer, now) -
     chains["BTC"].send(address_of(person, "BTC"), 1_000)
     chains["BTC"].mine(2)
     assert page() == {"dust"}
-    txid = chains["ETH"].send(address_of(person, "ETH"), ETHER)
+    chains["ETH"].send(address_of(person, "ETH"), ETHER)
     chains["ETH"].mine(3)
     assert page() == {"dust", "excess"}
-    chains["ETH"].reorg(3, dropped=[txid])
+    chains["ETH"].reorg(3)
     assert page() == {"dust", "reorg"}
     Invitation.objects.filter(pk=person.pk).update(pay_until=now)
     chains["BTC"].send(address_of(person, "BTC"), 100_000)
@@ -213,3 +304,5 @@ def test_the_page_says_why_a_payment_is_in_review(chains, person, answer, now) -
     chains["BTC"].mine(2, now=late.timestamp())
     deposits.follow(chain="BTC", client=chains["BTC"], now=late)
     assert page() == {"dust", "late", "reorg"}
+    chains["ETH"].drop(chains["ETH"].mempool()[0].txid)
+    assert page() == {"dust", "late"}  # as of any other that was dropped, nothing is waited for

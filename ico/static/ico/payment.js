@@ -2,7 +2,10 @@
 
 import { poll } from "./polling.js";
 import { troubleBox, tryingAgain } from "./trouble.js";
-import { clockTime, grouped } from "./words.js";
+import { clockTime, counted, grouped } from "./words.js";
+
+// With the day: what is not kept up to date may be of yesterday.
+const dayAndTime = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
 
 const page = document.getElementById("payment");
 const find = (selector) => page.querySelector(selector);
@@ -33,34 +36,53 @@ function showAllowance(allowance, at) {
   for (const part of page.querySelectorAll("[data-while]")) part.hidden = !part.dataset.while.split(" ").includes(now);
 }
 
-const depth = (deposit) => Math.min(deposit.confirmations, deposit.required);
+function showSight(unseen) {
+  if (unseen.length) find("[data-unseen]").textContent = unseen.map((chain) => find(`[data-chain="${chain}"]`).dataset.coin).join(" and ");
+  for (const part of page.querySelectorAll("[data-sight]")) part.hidden = (part.dataset.sight === "blind") !== unseen.length > 0;
+}
+
+const finalized = (deposit) => deposit.final === "finalized";
+const open = (deposit) => deposit.confirmations > 0 && deposit.seen !== deposit.confirmed;
+const depth = (deposit) => finalized(deposit) ? deposit.confirmations : Math.min(deposit.confirmations, deposit.required);
 
 function showDeposit(deposit, amount) {
   const coin = find(`[data-chain="${deposit.chain}"]`);
   const shown = { ...deposit, depth: depth(deposit) };
   for (const place of coin.querySelectorAll("[data-deposit]")) place.textContent = shown[place.dataset.deposit];
   coin.querySelector("[data-amount]").textContent = amount;
-  coin.querySelector("progress").value = shown.depth;
+  if (finalized(deposit)) coin.querySelector("[data-goal]").hidden = !open(deposit);
+  else coin.querySelector("progress").value = shown.depth;
 }
 
-function moving(answer) {
-  const on = answer.deposits.filter((deposit) => deposit.confirmations > 0 && deposit.confirmations < deposit.required);
-  return on.map((d) => `${d.chain}: ${d.confirmations} of ${d.required} confirmations.`).join(" ");
+function moves(deposit) {
+  if (finalized(deposit)) return open(deposit);
+  return deposit.confirmations > 0 && deposit.confirmations < deposit.required;
 }
+
+function sentence(deposit) {
+  if (finalized(deposit)) return `${deposit.chain}: ${counted(deposit.confirmations, "confirmation")}, until the chain calls the block final.`;
+  return `${deposit.chain}: ${deposit.confirmations} of ${deposit.required} confirmations.`;
+}
+
+const moving = (answer) => answer.deposits.filter(moves).map(sentence).join(" ");
 
 function spoken(answer) {
   const headline = status.querySelector(`[data-when="${answer.state}"] h2`).textContent;
-  return `${headline}. ${moving(answer)}`.trim();
+  const blind = answer.unseen.length ? find(".notice[data-sight]").textContent : "";
+  return `${headline}. ${moving(answer)} ${blind}`.trim();
 }
+
+const asOf = (answer) => answer.unseen.length ? `As of ${dayAndTime.format(new Date(answer.as_of))}.` : `As of ${clockTime(answer.as_of)}, kept up to date.`;
 
 function show(answer) {
   if (answer.state !== page.dataset.state) showState(answer.state);
   showWhy(answer.review);
+  showSight(answer.unseen);
   find("[data-moving]").textContent = moving(answer);
-  showAllowance(answer.allowance, answer.as_of);
+  showAllowance(answer.allowance, answer.now);
   for (const deposit of answer.deposits) showDeposit(deposit, answer.allowance[deposit.chain]);
   find("[data-trouble]").hidden = true;
-  find("[data-pulse]").textContent = `As of ${clockTime(answer.as_of)}, kept up to date.`;
+  find("[data-pulse]").textContent = asOf(answer);
   announce(spoken(answer));
   return true; // paid is not the end: there may be a second payment, and a chain may reorganise
 }
