@@ -106,6 +106,33 @@ def test_the_whole_journey_without_script(stage: Stage, visitor_with: Callable[.
     seen(page, "Paid and credited")
 
 
+def test_the_payment_page_says_while_a_chain_cannot_be_seen(stage: Stage, page: Any) -> None:
+    """A follower that is away knows of no payment, and that is not the same as that there is none."""
+    address = somebody()
+    sign_up(page, address)
+    stage.do("number")
+    stage.do("invite")
+    enter(stage, page, address)
+    loads = _count_loads(page)
+    blind, nothing = page.locator(".notice[data-sight]"), page.get_by_text("Nothing has arrived yet.")
+    stage.do("mine", "BTC", 0)
+    sync_api.expect(nothing).to_be_visible()
+    sync_api.expect(blind).to_be_hidden()
+    stage.do("trouble", "BTC", "connection", "refused")
+    sync_api.expect(blind).to_contain_text("We cannot see Bitcoin just now. A payment there is not lost")
+    sync_api.expect(nothing).to_be_hidden()
+    sync_api.expect(page.get_by_text("Nothing had arrived when we last looked.")).to_be_visible()
+    sync_api.expect(page.locator("[data-announce]")).to_contain_text("We cannot see Bitcoin just now.")
+    sync_api.expect(page.locator("[data-pulse]")).not_to_contain_text("kept up to date")
+    stage.do("trouble", "ETH", "connection", "refused")
+    sync_api.expect(blind).to_contain_text("We cannot see Bitcoin and Ethereum just now.")
+    stage.do("mine", "BTC", 0)
+    sync_api.expect(blind).to_be_hidden()
+    sync_api.expect(nothing).to_be_visible()
+    sync_api.expect(page.locator("[data-pulse]")).to_contain_text("kept up to date")
+    assert loads == []
+
+
 def test_signing_up_takes_no_mouse(page: Any) -> None:
     page.goto("/")
     page.keyboard.press("Tab")
