@@ -10,7 +10,7 @@ INSTALL := $(PY) -m pip install --quiet --quiet --require-hashes --only-binary :
 # The one part that is compiled here: there is no wheel of it. Needs libmariadb-dev, pkg-config and gcc.
 COMPILED := --no-binary mysqlclient
 
-.PHONY: help stampede serve stack test test-packages compiler lint types bench bench-stack lock clean
+.PHONY: help stampede serve stack test test-packages bitcoin-node compiler lint types bench bench-stack lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -25,7 +25,7 @@ stack: .venv/stack ## the real stack on this machine, in the background: MariaDB
 	@$(PY) manage.py stack up
 
 # The process tests mostly wait, so three go on two cores; those of survival take longest, so they begin first.
-test: .venv/dev test-packages lint types ## everything that CI runs, on files and on the real stack's servers
+test: .venv/dev test-packages bitcoin-node lint types ## everything that CI runs, on files and on the real stack's servers
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not process"
 	@TEST_ON=stack $(PY) -m pytest -n 2 --dist loadgroup -m "not process"
@@ -44,9 +44,9 @@ bench: .venv/app test-packages ## the short measurements, each with one ratio a 
 bench-stack: .venv/stack test-packages ## those that need the stack's servers or packages, about five minutes
 	@for name in observing edge mails durable_signups sqs_calls joins; do $(PY) -m bench.$$name || exit 1; done
 
-# deploy/local/sqs/package-lock.json is renewed by hand, after a new version in package.json, without the addresses that
-# the packages came from, so that npm takes them from where it is set up to:
-#   cd deploy/local/sqs && npm install --package-lock-only --omit-lockfile-registry-resolved
+# package-lock.json in deploy/local/sqs and in deploy/local/anvil is renewed by hand, after a new version in package.json
+# there, without the addresses that the packages came from, so that npm takes them from where it is set up to:
+#   npm install --package-lock-only --omit-lockfile-registry-resolved
 lock: .venv/dev ## renew the pinned versions (needs uv)
 	uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-annotate --no-header -q -o requirements.txt
 	uv pip compile pyproject.toml --extra stack --python-version 3.11 --generate-hashes --no-annotate --no-header -q -c requirements.txt -o requirements-stack.txt
@@ -65,13 +65,16 @@ fi
 endef
 
 # Chromium and wrk come from Debian; without root the tests that need them say that they were skipped. The servers of the
-# stack are no matter of taste: without them, half of the tests cannot run. A Bitcoin node is had where Debian sid has it.
+# stack are no matter of taste: without them, half of the tests cannot run.
 test-packages: .venv/dev
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium fonts-dejavu-core"; \
 	command -v wrk >/dev/null || missing="$$missing wrk"; \
 	$(install_missing)
 	@$(PY) manage.py stack install
+
+# Where Debian sid has it; without it the tests that need it say that they were skipped.
+bitcoin-node: .venv/dev
 	@$(PY) -m deploy.local.knots || true
 
 # What the database's driver is compiled with.

@@ -5,6 +5,7 @@ no lock file that leaves some of them out, and a lock without their digests woul
 """
 
 import json
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,16 +15,28 @@ from deploy.local.layout import HOST, Layout
 HERE = Path(__file__).parent / "anvil"
 BINARY = HERE / "node_modules" / "@foundry-rs" / "anvil-linux-amd64" / "bin" / "anvil"
 CHAIN_ID = 31_337
+_PLATFORM = "Linux on x86_64"
 _SLOTS_IN_AN_EPOCH = 1  # the finalized block moves with the tip, two epochs behind it, instead of 64
+
+
+def cannot_run() -> str:
+    """Why the node can never run on this machine, in one line; "" where it can."""
+    here = f"{platform.system()} on {platform.machine()}"
+    return "" if here == _PLATFORM else f"anvil is had for {_PLATFORM} only, and this is {here}"
 
 
 def missing() -> str:
     """What is missing to run the node here; "" when it can be run."""
-    return "" if npm.is_installed(HERE) else "anvil is not installed; type: manage.py stack install"
+    installed = "" if npm.is_installed(HERE) else "anvil is not installed; type: manage.py stack install"
+    return cannot_run() or installed
 
 
 def install(layout: Layout, say: Callable[[str], None]) -> None:
-    """What the lock file names, if it is not there already. Raises `CannotStart` when npm fails."""
+    """What the lock file names, if it is not there already. Where it cannot run, that is said and no failure: the rest
+    of a stack does without. Raises `CannotStart` when npm fails."""
+    if reason := cannot_run():
+        say(f"{reason}: there is no real Ethereum node here.")
+        return
     if npm.is_installed(HERE):
         return
     say("Installing anvil with npm (once, a few seconds) …")

@@ -23,9 +23,11 @@ from deploy.local import sid
 from deploy.local.layout import HOST
 
 PACKAGE = "bitcoin-knots"
+BY_HAND = "python -m deploy.local.knots"
 # Not a setting of the application: tests forget those of the shell, and one copy may serve several work trees.
 FOLDER = Path(os.environ.get("KNOTS_FOLDER") or Path(__file__).parent / "knots" / ".unpacked")
 PATIENCE_SECONDS = 120  # for all of it; ten seconds are usual
+REASON_SECONDS = 3_600  # so long a failure is believed before it is tried again
 
 
 def why_not() -> str | None:
@@ -35,13 +37,14 @@ def why_not() -> str | None:
     try:
         return _reason_file().read_text().strip()
     except OSError:
-        return f"Bitcoin Knots is not in {FOLDER}; `python -m deploy.local.knots` fetches it"
+        return f"Bitcoin Knots is not in {FOLDER}; `{BY_HAND}` fetches it"
 
 
-def install(say: Callable[[str], object]) -> str | None:
-    """Fetch the node, unless it is here. It never fails: the answer is `why_not()`, said as well."""
-    if _loader().exists():
-        return None
+def install(say: Callable[[str], object], *, again: bool = False) -> str | None:
+    """Fetch the node, unless it is here, or could not be fetched within the last hour (`again`: also then). It never
+    fails: the answer is `why_not()`, said as well where it is new."""
+    if _loader().exists() or (_failed_lately() and not again):
+        return why_not()
     try:
         say("Fetching Bitcoin Knots from Debian sid (once, about ten seconds) …\n")
         with _draft() as draft:
@@ -49,7 +52,7 @@ def install(say: Callable[[str], object]) -> str | None:
             _check(draft)
             _put_in_place(draft)
     except (sid.CannotFetch, OSError) as error:
-        reason = f"Bitcoin Knots could not be fetched: {' '.join(str(error).split())[:300]}"
+        reason = f"Bitcoin Knots could not be fetched: {' '.join(str(error).split())[:300]}; `{BY_HAND}` tries again"
         _remember(reason)
         say(f"{reason}\nTests on a real Bitcoin node will be skipped.\n")
     return why_not()
@@ -102,6 +105,13 @@ def _reason_file() -> Path:
     return FOLDER.with_name(f"{FOLDER.name}.missing")
 
 
+def _failed_lately() -> bool:
+    try:
+        return 0 <= time.time() - _reason_file().stat().st_mtime < REASON_SECONDS
+    except OSError:
+        return False
+
+
 def _remember(reason: str) -> None:
     try:
         _reason_file().parent.mkdir(parents=True, exist_ok=True)
@@ -140,4 +150,4 @@ def _check(draft: Path) -> None:
 
 
 if __name__ == "__main__":
-    install(sys.stdout.write)
+    install(sys.stdout.write, again=True)

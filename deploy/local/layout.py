@@ -171,21 +171,6 @@ def with_nodes(layout: Layout, chains: tuple[str, ...]) -> Layout:
     return replace(layout, programs=_in_order(named))
 
 
-def must_follow_the_same_chains(wanted: Layout) -> None:
-    """Books that followed one chain cannot go on with another one of the same name. Raises `CannotStart`."""
-    before = load(wanted.folder) if is_stack(wanted.folder) else wanted
-    if not (before.has("follower") and wanted.has("follower")) or before.chains == wanted.chains:
-        return
-    raise CannotStart(
-        f"the books in {wanted.folder} follow {_told(before.chains)}, and would now follow {_told(wanted.chains)}: "
-        "take another --folder, or begin anew with: manage.py stack down --wipe"
-    )
-
-
-def _told(chains: tuple[str, ...]) -> str:
-    return f"real nodes of {' and '.join(chains)}" if chains else "simulated chains only"
-
-
 def make_folders(layout: Layout) -> None:
     """Raises `CannotStart` when somebody else owns the folder of the sockets."""
     for folder in (layout.folder, layout.data, layout.logs, layout.conf):

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from config import serving, supervising
-from deploy.local import anvil, environment, knots, mariadb, packages, probing, programs, sqs
+from deploy.local import anvil, environment, mariadb, packages, probing, programs, sqs
+from deploy.local.chains import must_follow_the_same_chains
 from deploy.local.control import State, Supervisor, kill_leftovers, processes
 from deploy.local.layout import (
     APPLICATION,
@@ -20,9 +21,7 @@ from deploy.local.layout import (
     CannotStart,
     Layout,
     make_folders,
-    must_follow_the_same_chains,
     taken_ports,
-    with_nodes,
 )
 
 START_SECONDS = 60
@@ -80,18 +79,10 @@ def install(layout: Layout, say: Say) -> None:
         anvil.install(layout, say)
 
 
-def with_real_nodes(layout: Layout, say: Say) -> Layout:
-    """The same stack with real nodes of the chains. Where the one of Bitcoin cannot be had, which is Debian's and the
-    network's affair, that chain stays simulated, and this says so."""
-    why_not = knots.install(lambda told: say(told.splitlines()[0]))
-    if why_not is None:
-        return with_nodes(layout, CHAINS)
-    say(f"The bitcoin chain stays a simulated one, for its node cannot be started here: {why_not}")
-    return with_nodes(layout, ("ethereum",))
-
-
 def _must_be_possible(layout: Layout, say: Say) -> None:
     install(layout, say)
+    if layout.has("ethereum") and (reason := anvil.missing()):
+        raise CannotStart(reason)
     if kill_leftovers(layout):
         say("Ended what was left of an earlier start.")
     used = taken_ports(layout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from config import supervising
-from deploy.local import environment, ethereum, knots, layout, programs, stack, table
+from deploy.local import anvil, chains, environment, ethereum, knots, layout, npm, programs, stack, table
 from deploy.local.keeping import kept
 from deploy.local.layout import CannotStart, Layout
 
@@ -74,12 +75,12 @@ def test_the_password_of_a_node_is_for_its_owner_only(place: Layout) -> None:
 
 def test_books_do_not_go_on_with_another_chain(place: Layout) -> None:
     place.save()
-    layout.must_follow_the_same_chains(place)
+    chains.must_follow_the_same_chains(place)
     for other in (Layout(place.folder), layout.with_nodes(Layout(place.folder), ("ethereum",))):
         with pytest.raises(CannotStart, match="follow real nodes of ethereum and bitcoin, and would now follow"):
-            layout.must_follow_the_same_chains(other)
+            chains.must_follow_the_same_chains(other)
     # ... unless there are no books
-    layout.must_follow_the_same_chains(Layout(place.folder, programs=("redis",)))
+    chains.must_follow_the_same_chains(Layout(place.folder, programs=("redis",)))
 
 
 def test_where_bitcoin_cannot_be_had_its_chain_stays_simulated_and_it_says_so(
@@ -87,13 +88,51 @@ def test_where_bitcoin_cannot_be_had_its_chain_stays_simulated_and_it_says_so(
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(knots, "install", lambda say: NO_KNOTS)
-    chosen = stack.with_real_nodes(Layout(tmp_path), said.append)
+    chosen = chains.with_real_nodes(Layout(tmp_path), said.append)
     assert chosen.chains == ("ethereum",)
     assert chosen.has("chain")
     assert said == [f"The bitcoin chain stays a simulated one, for its node cannot be started here: {NO_KNOTS}"]
     monkeypatch.setattr(knots, "install", lambda say: None)
-    assert stack.with_real_nodes(Layout(tmp_path), said.append).chains == layout.CHAINS
+    assert chains.with_real_nodes(Layout(tmp_path), said.append).chains == layout.CHAINS
     assert len(said) == 1
+
+
+def test_books_keep_the_chains_that_they_began_with(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Layout(place.folder)
+    layout.with_nodes(asked, ("ethereum",)).save()
+    monkeypatch.setattr(knots, "install", lambda say: None)  # it can be had by now
+    said: list[str] = []
+    again = chains.with_real_nodes(asked, said.append)
+    chains.must_follow_the_same_chains(again)
+    assert again.chains == ("ethereum",)
+    assert said == ["The bitcoin chain stays a simulated one, as it was when the books of this stack began."]
+    place.save()
+    assert chains.with_real_nodes(asked, said.append).chains == layout.CHAINS
+    monkeypatch.setattr(knots, "install", lambda say: NO_KNOTS)
+    with pytest.raises(CannotStart, match=f"follow a real node of bitcoin, which cannot run: {NO_KNOTS}"):
+        chains.with_real_nodes(asked, said.append)
+    asked.save()
+    monkeypatch.setattr(knots, "install", lambda say: pytest.fail("fetched for books that cannot use it"))
+    with pytest.raises(CannotStart, match="follow simulated chains only, and would now follow real nodes of"):
+        chains.with_real_nodes(asked, said.append)
+    assert len(said) == 1
+
+
+def test_on_another_platform_only_who_wants_a_real_node_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(npm, "install", lambda *_, **__: pytest.fail("installed what cannot run"))
+    monkeypatch.setattr(knots, "install", lambda say: None)
+    why = "anvil is had for Linux on x86_64 only, and this is Linux on aarch64"
+    said: list[str] = []
+    anvil.install(Layout(tmp_path), said.append)
+    assert said == [f"{why}: there is no real Ethereum node here."]
+    assert anvil.missing() == why
+    with pytest.raises(CannotStart, match=why):
+        chains.with_real_nodes(Layout(tmp_path), said.append)
+    with pytest.raises(CannotStart, match=why):  # however it was asked for
+        stack.up(Layout(tmp_path / "stack", programs=("ethereum",)), said.append)
 
 
 def test_who_mines_bitcoin_needs_its_node() -> None:

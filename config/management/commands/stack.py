@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from config import serving
-from deploy.local import environment, layout, stack, status, table
+from deploy.local import chains, environment, layout, stack, status, table
 
 
 class Command(BaseCommand):
@@ -59,7 +59,7 @@ class Command(BaseCommand):
             self._say(f"The stack in {folder} is running already; nothing was changed.")
             return
         if nodes:
-            wanted = stack.with_real_nodes(wanted, self._say)
+            wanted = chains.with_real_nodes(wanted, self._say)
         password = stack.up(wanted, self._say)
         self._say(table.addresses(wanted, password))
 
