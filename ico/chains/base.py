@@ -19,6 +19,11 @@ class ChainUnavailable(ChainError):
     """The node does not answer: try later."""
 
 
+class MempoolUnread(ChainUnavailable):
+    """The node answers, but not what waits in its mempool: too much of it, or not to us. Blocks may be followed on, and
+    nothing is known to have been dropped."""
+
+
 class ChainBusy(ChainError):
     """The node asks us to slow down."""
 
@@ -105,7 +110,12 @@ class ChainClient(Protocol):
         ...
 
     def appeared(self) -> Sequence[Transfer]:
-        """What waits in the mempool and was not told by this client before; bounded. Empty where there is none."""
+        """What waits in the mempool and was not told by this client before; bounded. Empty where there is none, and
+        while the client does not look. May raise `MempoolUnread`."""
+        ...
+
+    def more_appeared(self) -> bool:
+        """Whether the last `appeared` left something that waits untold, because it is bounded."""
         ...
 
     def waiting(self, txids: Collection[str]) -> set[str]:

@@ -7,38 +7,40 @@ It must have every block since the first address was issued (for those that a pr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from ico.chains import bitcoin_answers as answers
+from ico.chains.answers import mapping, shown
 from ico.chains.base import BadAnswer, Balances, Block, ChainBusy, ChainUnavailable, NodeBehind, Transfer
-from ico.chains.bitcoin_answers import shown
-from ico.chains.rpc import Call, Rpc, RpcError
+from ico.chains.bitcoin_mempool import Mempool
+from ico.chains.rpc import FEW_BYTES, MOST_BYTES, Call, Rpc, RpcError
+from ico.chunks import chunks
 
 # Bitcoin's numbers of errors.
 _MISC, _NOT_FOUND, _INVALID, _WARMING_UP = -1, -5, -8, -28
 HEADERS_AHEAD = 3  # a header is there before its block; more of them mean that blocks are being caught up with
 TRANSACTIONS_AT_ONCE = 3_000  # in the blocks of one batch: a full block has about as many, in 15 MB
-MOST_APPEARED = 2_000  # transactions told by one call of `appeared`
+WAITING_AT_ONCE = 25  # transactions asked for at once: each may have 2 MB
 LOOKED_BACK = 144  # blocks, about a day
 SCAN_SECONDS = 900  # looking at every unspent output takes minutes
-
-T = TypeVar("T")
+_NETWORK = re.compile(r"[a-z0-9]{1,32}")
 
 
 class BitcoinNode:
-    """A `ChainClient`."""
+    """A `ChainClient`. `mempool_seconds` lie at least between two looks at the whole mempool, and it is looked at then
+    only if it changed; 0: it is looked at each time."""
 
     chain = "BTC"
 
-    def __init__(self, rpc: Rpc) -> None:
+    def __init__(self, rpc: Rpc, *, mempool_seconds: float = 0.0) -> None:
         self._rpc = rpc
-        self._told: set[str] = set()  # txids in the mempool that `appeared` has told
+        self._mempool = Mempool(self._ask, seconds=mempool_seconds)
 
     def network(self) -> str:
         name = self._state().get("chain")
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not _NETWORK.fullmatch(name):
             raise BadAnswer(f"the name of the node's network cannot be {shown(name)}")
         return name
 
@@ -87,13 +89,14 @@ class BitcoinNode:
         return set(txids)
 
     def appeared(self) -> Sequence[Transfer]:
-        waiting = answers.digests(self._ask([("getrawmempool", [])])[0], "the txids in the mempool")
-        self._told.intersection_update(waiting)
-        new = list(islice((txid for txid in waiting if txid not in self._told), MOST_APPEARED))
+        new = self._mempool.new()
         # One that left the mempool in between was mined, replaced or dropped, which is no error.
         found = {txid: answers.waiting(told, of=txid) for txid, told in self._transactions(new)}
-        self._told.update(found)  # now that nothing more can fail
+        self._mempool.told(new, found)  # now that nothing more can fail
         return [transfer for transfers in found.values() for transfer in transfers]
+
+    def more_appeared(self) -> bool:
+        return self._mempool.has_more
 
     def waiting(self, txids: Collection[str]) -> set[str]:
         """A block is looked into through the node's index of transactions. Without one, only the newest 144 blocks are
@@ -114,25 +117,26 @@ class BitcoinNode:
         do not count."""
         wanted = [{"desc": f"addr({address})"} for address in addresses]
         try:
-            told = self._rpc.call("scantxoutset", "start", wanted, seconds=SCAN_SECONDS)
+            told = self._rpc.call("scantxoutset", "start", wanted, seconds=SCAN_SECONDS, most_bytes=MOST_BYTES)
         except RpcError as error:
             if error.code == _INVALID:
                 raise ChainBusy(f"the node is scanning already: {error}") from None
             raise
-        scan = answers.mapping(told, "the scan of unspent outputs")
+        scan = mapping(told, "the scan of unspent outputs")
         found = answers.unspent(scan)
         block = self._headers([answers.digest(scan.get("bestblock"), "the block of the scan")])[0]
         return Balances(block, tuple(found.get(address, 0) for address in addresses))
 
     def _state(self) -> Mapping[str, Any]:
-        return answers.mapping(self._ask([("getblockchaininfo", [])])[0], "the state of the node")
+        return mapping(self._ask([("getblockchaininfo", [])])[0], "the state of the node")
 
     def _headers(self, hashes: Sequence[str]) -> list[Block]:
         told = self._ask(("getblockheader", [one]) for one in hashes)
         return [answers.header(one, of=block_hash) for one, block_hash in zip(told, hashes, strict=True)]
 
     def _whole(self, blocks: Sequence[Block], *, with_outputs: bool) -> list[Any]:
-        return self._ask(("getblock", [block.hash, 2 if with_outputs else 1]) for block in blocks)
+        calls = (("getblock", [block.hash, 2 if with_outputs else 1]) for block in blocks)
+        return self._ask(calls, most_bytes=MOST_BYTES)
 
     def _txids(self, blocks: Sequence[Block]) -> set[str]:
         told = self._whole(blocks, with_outputs=False)
@@ -159,39 +163,40 @@ class BitcoinNode:
 
     def _transactions(self, txids: Sequence[str]) -> Iterator[tuple[str, Any]]:
         """Those that the node knows, waiting or by its index."""
-        told = self._ask((("getrawtransaction", [txid, 1]) for txid in txids), absent=_NOT_FOUND)
-        return ((txid, one) for txid, one in zip(txids, told, strict=True) if one is not None)
+        for some in chunks(txids, WAITING_AT_ONCE):
+            calls = (("getrawtransaction", [txid, 1]) for txid in some)
+            told = self._ask(calls, absent=_NOT_FOUND, most_bytes=MOST_BYTES)
+            yield from ((txid, one) for txid, one in zip(some, told, strict=True) if one is not None)
 
     def _mempool_must_be_loaded(self) -> None:
         """After a start it is read from disk while the node answers already: what is not there yet was not dropped."""
-        state = answers.mapping(self._ask([("getmempoolinfo", [])])[0], "the state of the mempool")
+        state = mapping(self._ask([("getmempoolinfo", [])])[0], "the state of the mempool")
         if state.get("loaded") is not True:
             raise NodeBehind("the node is still loading its mempool")
 
     def _has_index(self) -> bool:
-        told = answers.mapping(self._ask([("getindexinfo", ["txindex"])])[0], "the state of the indexes")
-        return answers.mapping(told.get("txindex", {}), "the state of the index").get("synced") is True
+        told = mapping(self._ask([("getindexinfo", ["txindex"])])[0], "the state of the indexes")
+        return mapping(told.get("txindex", {}), "the state of the index").get("synced") is True
 
     def _indexed(self, txids: set[str]) -> set[str]:
         """Waiting after all, or in a block of the main chain: the index keeps those of blocks that were given up too,
         with no confirmations."""
-        found = self._transactions(sorted(txids))
-        return {txid for txid, told in found if "blockhash" not in told or told.get("confirmations", 0) > 0}
+        return {txid for txid, told in self._transactions(sorted(txids)) if answers.is_valid(told, of=txid)}
 
     def _in_newest_blocks(self, txids: set[str]) -> set[str]:
         tip = self.tip().height
         found: set[str] = set()
-        for chunk in _chunks(range(tip, max(-1, tip - LOOKED_BACK), -1), 12):
+        for chunk in chunks(range(tip, max(-1, tip - LOOKED_BACK), -1), 12):
             blocks = [block for block in self.blocks(chunk) if block is not None]
             found |= txids & self._txids(blocks)
             if found == txids:
                 break
         return found
 
-    def _ask(self, calls: Iterable[Call], *, absent: int | None = None) -> list[Any]:
+    def _ask(self, calls: Iterable[Call], *, absent: int | None = None, most_bytes: int = FEW_BYTES) -> list[Any]:
         """The answers in order, None where the node says with the error `absent` that it has no such thing."""
         asked = list(calls)
-        told = self._rpc.batch(asked)
+        told = self._rpc.batch(asked, most_bytes=most_bytes)
         return [_answer(one, absent, method) for one, (method, _) in zip(told, asked, strict=True)]
 
 
@@ -205,9 +210,3 @@ def _answer(told: Any, absent: int | None, method: str) -> Any:
     if told.code in (_MISC, _NOT_FOUND, _WARMING_UP):
         raise ChainUnavailable(f"the node cannot answer: {shown(told.message)}")
     raise told
-
-
-def _chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    rest = iter(values)
-    while chunk := list(islice(rest, size)):
-        yield chunk

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
+from ico.chains import answers
+from ico.chains.answers import listing, mapping, shown
 from ico.chains.base import BadAnswer, Block, Transfer
-from ico.chains.rpc import shown as _shown
 
 COIN = 100_000_000
 MOST_COINS = 21_000_000  # there will never be more, so no output holds more
@@ -20,32 +22,7 @@ _SCANNED = re.compile(r"addr\(([0-9A-Za-z]+)\)#[0-9a-z]{8}")
 _NUMBERS = range(2**31)
 _TIMES = range(2**32)
 
-T = TypeVar("T")
-
-
-def shown(told: object) -> str:
-    return _shown(told, 80)
-
-
-def mapping(told: Any, what: str) -> dict[str, Any]:
-    return _of(dict, told, what)
-
-
-def listing(told: Any, what: str) -> list[Any]:
-    return _of(list, told, what)
-
-
-def _of(kind: type[T], told: Any, what: str) -> T:
-    if not isinstance(told, kind):
-        raise BadAnswer(f"{what} is no {'list' if kind is list else 'object'}: {shown(told)}")
-    return told
-
-
-def digest(told: Any, what: str) -> str:
-    """A block's hash or a txid."""
-    if not isinstance(told, str) or not _HASH.fullmatch(told):
-        raise BadAnswer(f"{what} is no hash: {shown(told)}")
-    return told
+digest = partial(answers.digest, form=_HASH)
 
 
 def digests(told: Any, what: str) -> list[str]:
@@ -111,6 +88,12 @@ def waiting(told: Any, *, of: str) -> list[Transfer]:
     if txid != of:
         raise BadAnswer(f"asked for transaction {of}, the node answered with {shown(txid)}")
     return outputs(told, where="the mempool")
+
+
+def is_valid(told: Any, *, of: str) -> bool:
+    """Whether the transaction `of` waits or is in a block of the main chain, and not in one that was given up."""
+    answer = mapping(told, f"transaction {of}")
+    return "blockhash" not in answer or number(answer.get("confirmations", 0), f"the confirmations of {of}") > 0
 
 
 def outputs(told: Any, *, where: str) -> list[Transfer]:

@@ -11,12 +11,27 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ico.chains import ethereum_answers as answers
-from ico.chains.base import BadAnswer, Balances, Block, ChainUnavailable, FeeReading, NodeBehind, Transfer
-from ico.chains.rpc import Call, Rpc, RpcError, shown
+from ico.chains.answers import listing, mapping, shown
+from ico.chains.base import (
+    BadAnswer,
+    Balances,
+    Block,
+    ChainUnavailable,
+    FeeReading,
+    MempoolUnread,
+    NodeBehind,
+    Transfer,
+)
+from ico.chains.connection import TooLong
+from ico.chains.rpc import FEW_BYTES, MOST_BYTES, Call, Rpc, RpcError
+from ico.chunks import chunks
 
 # What a block's transactions may weigh is bound by their gas: this much is 40 MB of hex at the worst.
 GAS_AT_ONCE = 200_000_000
 BLOCKS_AT_ONCE = 100
+# The ids of all transactions come with a header: of a block of 200 million gas that holds payments only, in 700 kB.
+HEADERS_AT_ONCE = 25
+HEADERS_BYTES = 18 * 2**20
 MOST_APPEARED = 5_000
 
 
@@ -26,6 +41,7 @@ class EthereumNode:
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
         self._told: frozenset[str] = frozenset()  # the pending block's transactions that `appeared` told
+        self._untold = False
 
     def network(self) -> str:
         [told] = self._ask([("eth_chainId", [])])
@@ -40,14 +56,16 @@ class EthereumNode:
 
     def blocks(self, heights: Sequence[int]) -> list[Block | None]:
         """Without their transactions: most blocks are asked for only to compare their hashes."""
-        told = self._ask([_header(hex(height)) for height in heights])
+        told: list[Any] = []
+        for some in chunks(heights, HEADERS_AT_ONCE):
+            told += self._ask([_header(hex(height)) for height in some], most_bytes=HEADERS_BYTES)
         return [answers.header_at(one, height) for one, height in zip(told, heights, strict=True)]
 
     def transfers(self, blocks: Sequence[Block]) -> list[Sequence[Transfer]]:
         """By hash, so that a reorg since the blocks were read cannot put another block's transactions in."""
         found: list[Sequence[Transfer]] = []
         for some in _in_parts(blocks):
-            told = self._ask([("eth_getBlockByHash", [block.hash, True]) for block in some])
+            told = self._ask([("eth_getBlockByHash", [block.hash, True]) for block in some], most_bytes=MOST_BYTES)
             found += [_transfers(one, block) for one, block in zip(told, some, strict=True)]
         return found
 
@@ -60,19 +78,24 @@ class EthereumNode:
     def appeared(self) -> Sequence[Transfer]:
         """From the pending block, which is what the node would mine next; some nodes make none."""
         try:
-            told = self._rpc.call("eth_getBlockByNumber", "pending", True)
+            told = self._rpc.call("eth_getBlockByNumber", "pending", True, most_bytes=MOST_BYTES)
         except RpcError:
             told = None
-        there = (
-            [] if told is None else answers.payments(answers.mapping(told, "the pending block"), "the pending block")
-        )
-        new = [transfer for transfer in there if transfer.txid not in self._told][:MOST_APPEARED]
+        except TooLong as error:
+            raise MempoolUnread(f"the pending block cannot be read: {error}") from None
+        there = [] if told is None else answers.payments(mapping(told, "the pending block"), "the pending block")
+        unknown = [transfer for transfer in there if transfer.txid not in self._told]
+        new, self._untold = unknown[:MOST_APPEARED], len(unknown) > MOST_APPEARED
         self._told = (self._told & {transfer.txid for transfer in there}) | {transfer.txid for transfer in new}
         return new
 
+    def more_appeared(self) -> bool:
+        return self._untold
+
     def waiting(self, txids: Collection[str]) -> set[str]:
+        """A transaction may carry 128 kB of data, and be sent to us for nothing but that."""
         asked = list(txids)
-        told = self._ask([("eth_getTransactionByHash", [txid]) for txid in asked])
+        told = self._ask([("eth_getTransactionByHash", [txid]) for txid in asked], most_bytes=MOST_BYTES)
         return {txid for txid, one in zip(asked, told, strict=True) if answers.is_known(one, txid)}
 
     def final_height(self) -> int:
@@ -98,9 +121,9 @@ class EthereumNode:
 
     def fee_history(self, blocks: int) -> FeeReading:
         told, newest = self._ask([("eth_feeHistory", [hex(blocks), "latest", [50]]), _header("latest")])
-        history = answers.mapping(told, "the fee history")
-        ratios = [answers.ratio(one) for one in answers.listing(history.get("gasUsedRatio"), "the list of ratios")]
-        fees = answers.listing(history.get("baseFeePerGas"), "the list of base fees")
+        history = mapping(told, "the fee history")
+        ratios = [answers.ratio(one) for one in listing(history.get("gasUsedRatio"), "the list of ratios")]
+        fees = listing(history.get("baseFeePerGas"), "the list of base fees")
         return FeeReading(
             gas_used_ratios=tuple(ratios),
             base_fees=tuple(answers.quantity(fee, "a base fee", most=answers.MOST_WEI) for fee in fees),
@@ -108,9 +131,9 @@ class EthereumNode:
             newest_at=answers.header(newest, "the newest block").time,
         )
 
-    def _ask(self, calls: Sequence[Call]) -> list[Any]:
+    def _ask(self, calls: Sequence[Call], *, most_bytes: int = FEW_BYTES) -> list[Any]:
         """All results. Raises the first `RpcError` among them."""
-        return [_whole(one) for one in self._rpc.batch(calls)]
+        return [_whole(one) for one in self._rpc.batch(calls, most_bytes=most_bytes)]
 
 
 def _header(which: str) -> Call:

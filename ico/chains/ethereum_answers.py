@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
+from ico.chains import answers
+from ico.chains.answers import listing, mapping, shown
 from ico.chains.base import BadAnswer, Block, Transfer
-from ico.chains.rpc import shown
 
 MOST_WEI = 2**128  # more than there will ever be; a development node may hand out a lot
 MOST = 2**53  # heights, times and gas: whatever counts them counts further
@@ -18,30 +20,13 @@ _HASH = re.compile(r"0x[0-9a-f]{64}")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 
-
-def mapping(told: Any, what: str) -> dict[str, Any]:
-    if not isinstance(told, dict):
-        raise BadAnswer(f"{what} is no object: {shown(told, 80)}")
-    return told
-
-
-def listing(told: Any, what: str) -> list[Any]:
-    if not isinstance(told, list):
-        raise BadAnswer(f"{what} is no list: {shown(told, 80)}")
-    return told
-
-
-def digest(told: Any, what: str) -> str:
-    """A block's hash or a txid."""
-    if not isinstance(told, str) or not _HASH.fullmatch(told):
-        raise BadAnswer(f"{what} is no hash: {shown(told, 80)}")
-    return told
+digest = partial(answers.digest, form=_HASH)
 
 
 def quantity(told: Any, what: str, *, most: int = MOST) -> int:
     """A whole number as hex with 0x, below `most`."""
     if not isinstance(told, str) or not _QUANTITY.fullmatch(told) or (number := int(told, 16)) >= most:
-        raise BadAnswer(f"{what} cannot be {shown(told, 80)}")
+        raise BadAnswer(f"{what} cannot be {shown(told)}")
     return number
 
 
@@ -103,7 +88,7 @@ def _payment(told: Any, what: str) -> tuple[str, Transfer | None]:
     if receiver is None:
         return txid, None
     if not isinstance(receiver, str) or not _ADDRESS.fullmatch(receiver):
-        raise BadAnswer(f"transaction {txid} pays {shown(receiver, 80)}, which is no address")
+        raise BadAnswer(f"transaction {txid} pays {shown(receiver)}, which is no address")
     amount = quantity(transaction.get("value"), f"the value of {txid}", most=MOST_WEI)
     return txid, Transfer(txid, 0, receiver.lower(), amount)
 
@@ -114,7 +99,7 @@ def is_known(told: Any, txid: str) -> bool:
         return False
     said = mapping(told, f"transaction {txid}").get("hash")
     if said != txid:
-        raise BadAnswer(f"asked for transaction {txid}, the node answered with {shown(said, 80)}")
+        raise BadAnswer(f"asked for transaction {txid}, the node answered with {shown(said)}")
     return True
 
 
@@ -124,16 +109,16 @@ def succeeded(told: Any, *, txid: str, block: Block) -> bool:
         raise BadAnswer(f"the node has no receipt of {txid}, which is in block {block.height}")
     receipt = mapping(told, f"the receipt of {txid}")
     if receipt.get("transactionHash") != txid:
-        raise BadAnswer(f"asked for the receipt of {txid}, got that of {shown(receipt.get('transactionHash'), 80)}")
+        raise BadAnswer(f"asked for the receipt of {txid}, got that of {shown(receipt.get('transactionHash'))}")
     if receipt.get("blockHash") != block.hash:
-        raise BadAnswer(f"the receipt of {txid} is of {shown(receipt.get('blockHash'), 80)}, not of {block.hash}")
+        raise BadAnswer(f"the receipt of {txid} is of {shown(receipt.get('blockHash'))}, not of {block.hash}")
     return quantity(receipt.get("status"), f"the status of {txid}", most=2) == 1
 
 
 def ratio(told: Any) -> float:
     """How full a block was."""
     if type(told) not in (int, Decimal) or not 0 <= told <= 1:
-        raise BadAnswer(f"a block cannot be {shown(told, 80)} full")
+        raise BadAnswer(f"a block cannot be {shown(told)} full")
     return float(told)
 
 

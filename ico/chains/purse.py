@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from urllib.parse import SplitResult, quote
 
 from ico.chains import chain_ids
+from ico.chains.answers import shown
 from ico.chains.base import BadAnswer, ChainUnavailable
-from ico.chains.rpc import Rpc, RpcError, shown
+from ico.chains.rpc import Rpc, RpcError
 
 GAS_OF_A_TRANSFER = 21_000
 GWEI = 10**9
@@ -78,7 +79,7 @@ class AnvilPurse:
             return _text(self._rpc.call("eth_sendTransaction", payment))
         except RpcError as error:
             if "nsufficient funds" in error.message:
-                raise EmptyPurse(f"{account} has not enough ether for {amount} wei") from None
+                raise EmptyPurse(f"{shown(account)} has not enough ether for {amount} wei") from None
             raise
 
     def paid(self, addresses: Collection[str]) -> set[str]:

@@ -97,6 +97,12 @@ class SimulatedNode:
             self._told = told or self._told
             return found
 
+    def more_appeared(self) -> bool:
+        with self._reading() as db:
+            return bool(
+                db.execute("SELECT EXISTS (SELECT 1 FROM mempool WHERE arrived > ?)", (self._told,)).fetchone()[0]
+            )
+
     def waiting(self, txids: Collection[str]) -> set[str]:
         with self._reading() as db:
             rows = db.execute(KNOWN, (json.dumps(list(txids)),))

@@ -11,6 +11,7 @@ A lie gets the calls and the node's true answers, and returns what is answered i
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -32,13 +33,14 @@ PIECE = b" " * 65_536
 @dataclass(frozen=True, slots=True)
 class Reply:
     """`endless`: spaces follow the body for as long as somebody reads them, which JSON allows; `hangs`: nothing comes,
-    and nobody hangs up."""
+    and nobody hangs up; `drips`: these bytes come instead, one at a time, again and again."""
 
     body: bytes = b""
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     endless: bool = False
     hangs: bool = False
+    drips: bytes = b""
 
 
 class Liar(ThreadingHTTPServer):
@@ -100,6 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.over.wait()
             self.close_connection = True
             return
+        if reply.drips:
+            self._drip(itertools.cycle(reply.drips))
+            return
         self.send_response(reply.status)
         for name, value in reply.headers:
             self.send_header(name, value)
@@ -112,6 +117,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(reply.body)
         while reply.endless and not self.server.over.is_set():
             self.wfile.write(PIECE)
+
+    def _drip(self, endlessly: Iterator[int]) -> None:
+        self.close_connection = True
+        while not self.server.over.wait(0.02):
+            self.wfile.write(bytes([next(endlessly)]))
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Nothing."""
@@ -186,6 +196,8 @@ def refused_as_a_whole(code: int, message: str) -> Lie:
 not_json = always(Reply(b"<html>Bad gateway \x1b[31m</html>"))
 endless = always(Reply(b"[", endless=True))
 hangs = always(Reply(hangs=True))
+head_drips = always(Reply(drips=b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 10_000))
+hints_drip = always(Reply(drips=b"HTTP/1.1 103 Early Hints\r\n\r\n"))
 asked_too_much = always(Reply(status=429))
 wrong_password = always(Reply(status=401))
 broken = always(Reply(b"internal error", status=500))

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ico.chains import bitcoin, hd
+from ico.chains import bitcoin, bitcoin_mempool, hd
 from ico.chains.base import BadAnswer, Block, ChainClient, ChainUnavailable, NodeBehind, Transfer
 from ico.chains.bitcoin import BitcoinNode
 from ico.chains.rpc import Rpc
@@ -134,7 +134,7 @@ def test_a_payment_in_a_block_that_was_given_up_and_then_double_spent_is_not_kno
 def test_a_fresh_client_is_told_what_waits_in_portions(
     node: Knots, client: BitcoinNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bitcoin, "MOST_APPEARED", 2)
+    monkeypatch.setattr(bitcoin_mempool, "MOST_APPEARED", 2)
     sent = {node.send(node.address(), 20_000) for _ in range(5)}
     portions = [{t.txid for t in client.appeared()} for _ in range(4)]
     assert [len(portion) for portion in portions] == [2, 2, 1, 0]
