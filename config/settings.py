@@ -46,13 +46,11 @@ BTC_NETWORK = env.choice("STAMPEDE_BTC_NETWORK", "mainnet", ("mainnet", "testnet
 _MAIN_BTC = (
     "zpub6qZzEtGkkBVpKk5Q21fwAxCmrAWWSLEACw1DaQ2cAAZzEJtTPCWx7MfYvYN29cd3JcW91RdStQtZjY7SvmixRSKUm6DMvZhJn6FR5X1H4Zg"
 )
-_TEST_BTC = (
+DEMO_TEST_BTC_KEY = (
     "vpub5Yne3Duhki5eHVKojCRnjv6xPq86wGDt5yz5JjWTsT4TUiToqwht69GXYeZzXDkQff3fcRM4ymV7gfJodXQML473AXysThZ4GvBs4uEWUhD"
 )
-_ETH = (
-    "xpub6BysqNa2QkBMyUHLFEwQC7PSim5kbrfnSBYHk4cbMSdw9Uv7PRaNaC3gUVnKZrLr8DeaoMhfzoqBqg87qmBgLN1mjP6nHu87f4vMjMnMukz"
-)
-DEMO_KEYS = {"BTC": _MAIN_BTC if BTC_NETWORK == "mainnet" else _TEST_BTC, "ETH": _ETH}
+_ETH = "xpub6BysqNa2QkBMyUHLFEwQC7PSim5kbrfnSBYHk4cbMSdw9Uv7PRaNaC3gUVnKZrLr8DeaoMhfzoqBqg87qmBgLN1mjP6nHu87f4vMjMnMukz"
+DEMO_KEYS = {"BTC": _MAIN_BTC if BTC_NETWORK == "mainnet" else DEMO_TEST_BTC_KEY, "ETH": _ETH}
 BTC_XPUB = env.text("STAMPEDE_BTC_XPUB", DEMO_KEYS["BTC"])
 ETH_XPUB = env.text("STAMPEDE_ETH_XPUB", DEMO_KEYS["ETH"])
 # Where the chains' nodes answer JSON-RPC; without an address the chain is a simulated one in the data folder.

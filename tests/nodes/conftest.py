@@ -14,13 +14,10 @@ from tests.nodes.anvil_player import AnvilPlayer
 from tests.nodes.knots_player import KnotsPlayer
 from tests.nodes.world import Walk
 
-# An account of a random seed that was thrown away.
-TPUB = "tpubDD1ZbyNXRpas1M6LaZpShNVcTzjkb2oEer3hCEcxfaS3LpG3kav8fP3EiT9CcYz6thhivWTwAzaNdqBp5zQyF3UL7emd3wwFNBsr9CUmRZ7"
-
 
 @pytest.fixture
 def on_test_networks(settings) -> None:  # type: ignore[no-untyped-def]
-    settings.BTC_NETWORK, settings.BTC_XPUB = "regtest", TPUB
+    settings.BTC_NETWORK, settings.BTC_XPUB = "regtest", settings.DEMO_TEST_BTC_KEY
     settings.ETH_CHAIN_ID = anvil.anvil.CHAIN_ID
 
 
