@@ -1,7 +1,7 @@
 """What an operator must look at besides the line: a follower that is not at work, a node in trouble, and deposits that
 only a person can settle."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,29 +44,37 @@ def _following(cursors: Sequence[ChainCursor], now: datetime) -> Iterator[Alarm]
 
 
 def _deposits() -> Iterator[Alarm]:
-    counts = in_review()
+    found = _in_review()
+    counts = dict(found["counts"])
     undone = counts.pop(Deposit.Review.REORG, 0)
     if undone:
-        yield Alarm("undone", True, f"{_count(undone)} undone by a reorg after having been credited.")
+        what = "undone by a reorg after having been credited or owed back"
+        yield Alarm("undone", True, f"{_count(undone)} {what}: {found['undone']} in all that arrived.")
     if counts:
         kinds = ", ".join(f"{count:,} {Deposit.Review(review).label}" for review, count in sorted(counts.items()))
         yield Alarm("owed", False, f"{_count(sum(counts.values()))} in review ({kinds}). Owed back: {_owed()}.")
 
 
-def in_review() -> dict[str, int]:
-    """How many deposits by what they are in review for. Their list grows with the sale, so it is counted only now and
-    then."""
+def _in_review() -> dict[str, Any]:
+    """`counts`: how many deposits by what they are in review for; `undone`: what a reorg undid, in coins. Their list
+    grows with the sale, so it is read only now and then."""
 
-    def counted() -> dict[str, int]:
+    def read() -> dict[str, Any]:
         rows = Deposit.objects.filter(chain__in=Chain.values, state=Deposit.State.REVIEW)
-        found: Any = rows.order_by().values_list("review").annotate(count=Count("pk"))
-        return dict(found)
+        counts: Any = rows.order_by().values_list("review").annotate(count=Count("pk"))
+        undone = dict.fromkeys(Chain.values, 0)
+        for chain, amount in rows.filter(review=Deposit.Review.REORG).values_list("chain", "amount"):
+            undone[chain] += amount
+        return {"counts": dict(counts), "undone": _in_coins(undone)}
 
-    return dict(remembered("alarms:in-review", seconds=COUNTED_SECONDS, make=counted))
+    return dict(remembered("alarms:in-review", seconds=COUNTED_SECONDS, make=read))
 
 
 def _owed() -> str:
-    sums = {chain: sum(by.values()) for chain, by in owed.totals().items()}
+    return _in_coins({chain: sum(by.values()) for chain, by in owed.totals().items()})
+
+
+def _in_coins(sums: Mapping[str, int]) -> str:
     return " and ".join(f"{in_coins(sum_, chain)} {chain}" for chain, sum_ in sums.items() if sum_) or "nothing"
 
 

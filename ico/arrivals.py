@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar
@@ -18,6 +18,8 @@ State, Review = Deposit.State, Deposit.Review
 Key = tuple[str, int]
 T = TypeVar("T")
 CHUNK = 500  # SQLite takes at least 999 parameters in one statement
+# In no block: what waits, and what was compensated.
+WAITING = Q(state=State.SEEN) | Q(state=State.REVIEW, review=Review.REORG, block_height=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class Arrival:
     block: Block | None  # None: in the mempool
     address_id: int
     invitation_id: int
+    heard_at: datetime | None = None  # when a node first told us that it waits
 
     @property
     def key(self) -> Key:
@@ -52,17 +55,19 @@ def ours(chain: str, transfers: Iterable[tuple[Transfer, Block | None]]) -> list
 def record(*, chain: str, found: Iterable[Arrival], never: Collection[str], now: datetime) -> None:
     """Take in what was found, the mempool before the blocks, and which waiting transactions will never pay (the node
     does not know them any more, or they failed in a block). Inside the caller's transaction."""
-    newest = {arrival.key: arrival for arrival in found}
+    newest = _newest(found)
     known = _known(chain, newest)
     Deposit.objects.bulk_create(_new(chain, arrival, now) for key, arrival in newest.items() if key not in known)
+    seen_earlier = [deposit for key, deposit in known.items() if _seen_earlier(deposit, newest[key], now)]
+    Deposit.objects.bulk_update(seen_earlier, ["first_seen_at"], batch_size=50)
     _save_places([deposit for key, deposit in known.items() if _moved(deposit, newest[key].block)])
     _drop(chain, set(never) - {txid for (txid, _), arrival in newest.items() if arrival.block is not None})
 
 
 def waiting(chain: str, *, after: int) -> tuple[set[str], int]:
-    """The txids of waiting deposits, a bounded number of them behind the row `after`, and the last one's row (0 at the
-    end: begin again)."""
-    rows = Deposit.objects.filter(chain=chain, state=State.SEEN, pk__gt=after).order_by("pk")
+    """The txids of deposits that may never come, a bounded number of them behind the row `after`, and the last one's
+    row (0 at the end: begin again)."""
+    rows = Deposit.objects.filter(WAITING, chain=chain, pk__gt=after).order_by("pk")
     some = list(rows.values_list("pk", "txid")[:CHUNK])
     return {txid for _, txid in some}, some[-1][0] if len(some) == CHUNK else 0
 
@@ -75,15 +80,27 @@ def participants(*, chain: str, above_height: int, found: Iterable[Arrival]) -> 
     return {arrival.invitation_id for arrival in found} | set(known)
 
 
-def unconfirm(*, chain: str, above_height: int, now: datetime) -> None:
-    """Blocks above this height were given up: their deposits wait again, and credits are compensated. Inside the
-    caller's transaction."""
+def unconfirm(*, chain: str, above_height: int, now: datetime) -> list[str]:
+    """Blocks above this height were given up: their deposits wait again, and credits are compensated. Answers what an
+    operator must be told once this is committed. Inside the caller's transaction."""
     lost = Deposit.objects.filter(chain=chain, block_height__gt=above_height)
-    books.compensate(list(lost.filter(credited_cents__gt=0).select_related("address")), now=now)
+    acted_on = lost.filter(Q(credited_cents__gt=0) | Q(settled_at__isnull=False, owed_back__gt=0))
+    undone = books.compensate(list(acted_on.select_related("address")), now=now)
     # What was compensated has no block any more. A deposit that was compensated earlier stays in review.
     lost.filter(state=State.REVIEW, review=Review.REORG).update(block_height=None, block_hash="")
     waiting_again = {"state": State.SEEN, "review": "", "owed_back": 0, "block_height": None, "block_hash": ""}
     lost.update(**waiting_again, settled_at=None, settled_tip=None, settled_final=None)
+    return undone
+
+
+def _newest(found: Iterable[Arrival]) -> dict[Key, Arrival]:
+    """Where each one is now, with the moment at which it was heard of first."""
+    newest: dict[Key, Arrival] = {}
+    for arrival in found:
+        before = newest.get(arrival.key)
+        heard_at = before.heard_at if before else None
+        newest[arrival.key] = replace(arrival, heard_at=arrival.heard_at or heard_at)
+    return newest
 
 
 def _known(chain: str, keys: Iterable[Key]) -> dict[Key, Deposit]:
@@ -101,13 +118,29 @@ def _new(chain: str, arrival: Arrival, now: datetime) -> Deposit:
         position=transfer.position,
         address_id=arrival.address_id,
         amount=transfer.amount,
-        first_seen_at=now,
+        first_seen_at=_first_seen(arrival, now),
     )
     if block is not None:
-        # After a downtime a payment counts from when the chain had it, not from when we looked.
-        deposit.first_seen_at = min(now, datetime.fromtimestamp(max(0, min(block.time, now.timestamp())), UTC))
         _moved(deposit, block)
     return deposit
+
+
+def _first_seen(arrival: Arrival, now: datetime) -> datetime:
+    """After a downtime a payment counts from when the chain had it, and after steps that failed from when it was heard,
+    not from when it could be written down."""
+    moments = [now]
+    if arrival.heard_at is not None:
+        moments.append(arrival.heard_at)
+    if arrival.block is not None:
+        moments.append(datetime.fromtimestamp(max(0, min(arrival.block.time, now.timestamp())), UTC))
+    return min(moments)
+
+
+def _seen_earlier(deposit: Deposit, arrival: Arrival, now: datetime) -> bool:
+    """Whether the chain had it before we did: it waited in no mempool that we were told of, or in one lately."""
+    before = deposit.first_seen_at
+    deposit.first_seen_at = min(before, _first_seen(arrival, now))
+    return deposit.first_seen_at < before
 
 
 def _moved(deposit: Deposit, block: Block | None) -> bool:
@@ -116,12 +149,16 @@ def _moved(deposit: Deposit, block: Block | None) -> bool:
         return False
     if block is None:
         revived = deposit.state == State.DROPPED
-        deposit.state = State.SEEN if revived else deposit.state
+        deposit.state = _open(deposit, State.SEEN) if revived else deposit.state
         return revived
     deposit.block_height, deposit.block_hash = block.height, block.hash
-    if deposit.state != State.REVIEW:  # a compensated deposit stays in review until it is booked again
-        deposit.state = State.CONFIRMING
+    deposit.state = _open(deposit, State.CONFIRMING)
     return True
+
+
+def _open(deposit: Deposit, state: Deposit.State) -> Deposit.State:
+    """A compensated deposit is in review until it is booked again, also when it was dropped in between."""
+    return State.REVIEW if deposit.review == Review.REORG else state
 
 
 def _save_places(deposits: Iterable[Deposit]) -> None:
@@ -135,8 +172,9 @@ def _save_places(deposits: Iterable[Deposit]) -> None:
 
 
 def _drop(chain: str, txids: Collection[str]) -> None:
+    """What was compensated keeps the word for it: its entries stay in the ledger."""
     for chunk in _chunks(txids):
-        Deposit.objects.filter(chain=chain, txid__in=chunk, state=State.SEEN).update(state=State.DROPPED)
+        Deposit.objects.filter(WAITING, chain=chain, txid__in=chunk).update(state=State.DROPPED)
 
 
 def _chunks(values: Iterable[T]) -> Iterator[list[T]]:

@@ -6,7 +6,6 @@ The invariant, for every settled deposit: either nothing is owed back and the wh
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +13,9 @@ from datetime import datetime
 from django.db.models import F, Q, prefetch_related_objects
 
 from ico import caps, locks
+from ico.amounts import in_coins
 from ico.models import Chain, Deposit, Invitation, LedgerEntry, Rate
 
-logger = logging.getLogger(__name__)
 MOST_AT_ONCE = 250  # a step holds the write lock, and signups wait for it
 SETTLED = ["credited_cents", "owed_back", "state", "review", "settled_at", "settled_tip", "settled_final"]
 
@@ -73,29 +72,35 @@ def settle(*, chain: str, tip: int, final: int, now: datetime) -> int:
     return len(deposits)
 
 
-def compensate(deposits: Sequence[Deposit], *, now: datetime) -> None:
-    """Take back credits whose block the chain gave up, by entries against them: nothing is deleted. An operator must
-    look, for somebody may already have acted on the credit. If the chain takes the payment in again, it is booked
-    again. Inside the caller's transaction."""
+def compensate(deposits: Sequence[Deposit], *, now: datetime) -> list[str]:
+    """Take back credits and debts whose block the chain gave up, credits by entries against them: nothing is deleted.
+    An operator must look, for somebody may already have acted on the credit or paid back what was owed: that is what
+    the answer says, to be told when all is committed. If the chain takes the payment in again, it is booked again.
+    Inside the caller's transaction."""
+    undone = []
     for deposit in sorted(deposits, key=lambda deposit: (deposit.address.owner_id, deposit.pk)):
         cents = deposit.credited_cents
         credited = Invitation.objects.filter(pk=deposit.address.owner_id, credited_cents__gte=cents)
         if credited.update(credited_cents=F("credited_cents") - cents) != 1:
             raise BooksBroken(f"deposit {deposit.pk}")
-        _entry(deposit, -cents, now).save(force_insert=True)
+        if cents:
+            _entry(deposit, -cents, now).save(force_insert=True)
+        undone.append(_undone(deposit))
         deposit.credited_cents, deposit.owed_back = 0, 0
         deposit.state, deposit.review = State.REVIEW, Review.REORG
         deposit.block_height, deposit.block_hash = None, ""
         deposit.settled_at, deposit.settled_tip, deposit.settled_final = None, None, None
         deposit.save()
-        logger.error(
-            "A reorg of %s undid a credited deposit: %s:%s, %d cents compensated for invitation %d",
-            deposit.chain,
-            deposit.txid,
-            deposit.position,
-            cents,
-            deposit.address.owner_id,
-        )
+    return undone
+
+
+def _undone(deposit: Deposit) -> str:
+    owed = f", {in_coins(deposit.owed_back, deposit.chain)} {deposit.chain} not owed back any more"
+    return (
+        f"A reorg of {deposit.chain} undid a settled deposit: {deposit.txid}:{deposit.position},"
+        f" {deposit.credited_cents} cents compensated for invitation {deposit.address.owner_id}"
+        f"{owed if deposit.owed_back else ''}"
+    )
 
 
 def in_time(deposit: Deposit, invitation: Invitation) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models import F, Value
@@ -78,22 +79,41 @@ def stored(cursor: ChainCursor) -> list[Point]:
     return [Point(height, block_hash) for height, block_hash in rows.values_list("height", "block_hash")]
 
 
-def claim(cursor: ChainCursor, *, end: Point, ancestor: Point, tip: Block, network: str, now: datetime) -> bool:
-    """Move the cursor from where the step began; False when another follower moved it first. What was wrong is over."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Where a step leads: from `ancestor`, on the node's chain that ends at `tip`, up to `end`."""
+
+    ancestor: Point
+    end: Point
+    tip: Block
+    mempool_is_whole: bool  # whether all that waits at the node was told
+
+
+def claim(cursor: ChainCursor, step: Step, *, network: str, now: datetime) -> bool:
+    """Move the cursor from where the step began; False when another follower moved it first. What was wrong is over.
+    Payments count as looked for until the time in the tip's block, and not until now: a node that stands still answers
+    too. While a part of its mempool was not told they do not count as looked for at all."""
+    looked = {"tip_at": _tip_at(step.tip, now)} if step.mempool_is_whole else {}
     begun_from = ChainCursor.objects.filter(chain=cursor.chain, height=cursor.height, block_hash=cursor.block_hash)
     moved = begun_from.update(
-        height=end.height,
-        block_hash=end.hash,
-        tip_height=tip.height,
+        height=step.end.height,
+        block_hash=step.end.hash,
+        tip_height=step.tip.height,
         followed_at=now,
         # A reorg that reaches below where following began leads to blocks that nobody has looked into.
-        start_height=Least(F("start_height"), Value(ancestor.height + 1)),
+        start_height=Least(F("start_height"), Value(step.ancestor.height + 1)),
         network=network,
         trouble="",
         trouble_since=None,
         behind_since=None,
+        **looked,
     )
     return moved == 1
+
+
+def _tip_at(tip: Block, now: datetime) -> datetime:
+    """At most now: on Bitcoin a miner's clock may be two hours ahead."""
+    return datetime.fromtimestamp(max(0, min(tip.time, now.timestamp())), UTC)
 
 
 def remember(chain: str, *, ancestor: Point, rewound: bool, blocks: Sequence[Block]) -> None:
@@ -106,16 +126,19 @@ def remember(chain: str, *, ancestor: Point, rewound: bool, blocks: Sequence[Blo
         rows.filter(height__gt=0, height__lte=blocks[-1].height - KEPT_BLOCKS).delete()
 
 
-def record_trouble(cursor: ChainCursor, error: Exception, *, behind: bool | None, now: datetime) -> None:
-    """Write down why the chain is not followed, unless that is what stands there. `behind`: whether the node's tip is
-    below what was followed; None when that is not known."""
+def record_trouble(cursor: ChainCursor, error: Exception, *, behind_since: datetime | None, now: datetime) -> None:
+    """Write down why the chain is not followed, unless that is what stands there. `behind_since`: since when the node's
+    tip is below what was followed, and nothing else was the matter."""
     told = plain(error)
-    if cursor.trouble == told and (behind is None or behind == (cursor.behind_since is not None)):
-        return
-    values: dict[str, object] = {"trouble": told, "trouble_since": Coalesce("trouble_since", now)}
-    if behind is not None:
-        values["behind_since"] = Coalesce("behind_since", now) if behind else None
-    ChainCursor.objects.filter(chain=cursor.chain).update(**values)
+    if (cursor.trouble, cursor.behind_since) != (told, behind_since):
+        ChainCursor.objects.filter(chain=cursor.chain).update(
+            trouble=told, trouble_since=Coalesce("trouble_since", now), behind_since=behind_since
+        )
+
+
+def record_load_trouble(chain: str, told: str) -> None:
+    """Write down why the chain's load is not read; "" when it is."""
+    ChainCursor.objects.filter(chain=chain).update(load_trouble=told)
 
 
 def plain(error: Exception) -> str:

@@ -10,8 +10,9 @@ that fails changes nothing; why it failed is written beside the cursor.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -21,16 +22,20 @@ from config import transactions
 from ico import arrivals, books, cursors, locks, sightings
 from ico.arrivals import Arrival
 from ico.chains import load
-from ico.chains.base import ChainClient, GaugedClient, NodeBehind
+from ico.chains.base import ChainBusy, ChainClient, GaugedClient
 from ico.models import ChainCursor, ChainReading
 from ico.nodes import client_for as client_for
+from ico.patience import Patience
 from ico.payments import status as status
 from ico.sightings import View
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What one step did. `overtaken`: another follower moved the cursor first, and nothing was done here."""
+    """What one step did. `overtaken`: another follower moved the cursor first, and nothing was done here. `more_heard`:
+    a part of the mempool was not told yet. `undone`: what a reorg took back that somebody may have acted on."""
 
     chain: str
     height: int
@@ -39,10 +44,17 @@ class Followed:
     rewound: int = 0
     booked: int = 0
     overtaken: bool = False
+    more_heard: bool = False
+    undone: tuple[str, ...] = ()
 
     @property
     def lag(self) -> int:
         return self.tip_height - self.height
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether there is more to do at once."""
+        return self.more_heard or (self.lag > 0 and self.blocks > 0)
 
 
 class Follower:
@@ -52,6 +64,8 @@ class Follower:
         self._client = client
         self._mempool = sightings.Mempool(client)
         self._network = ""  # as the node named it; empty until it was asked, and again when the connection was lost
+        self._patience = Patience()
+        self._at_the_tip = True  # whether the last step ended there
 
     def step(self, now: datetime) -> Followed:
         """One bounded step. Raises a `ChainError` when there is something wrong with the node or its chain; then
@@ -62,19 +76,43 @@ class Follower:
         except DatabaseError:
             raise
         except Exception as error:
-            self._network = ""
-            cursors.record_trouble(cursor, error, behind=_is_behind(error), now=now)
+            self._failed(cursor, error, now)
             raise
+        self._patience.begin_anew()
+        self._at_the_tip = followed.lag <= 0
         if not followed.overtaken:
             self._mempool.taken_in()
+        for told in followed.undone:  # what was rolled back and tried again is told once
+            logger.error("%s", told)
         return followed
+
+    def interrupted(self) -> None:
+        """Nothing was looked at for a while: how long a node has been behind is not known any more."""
+        self._patience.begin_anew()
 
     def _step(self, cursor: ChainCursor, now: datetime) -> Followed:
         self._know_the_chain(cursor, now)
-        # The mempool before the tip: what is in neither then was really dropped, and not just mined in between.
-        appeared, gone = self._mempool.appeared(), self._mempool.gone()
-        view = sightings.look(self._client, stored=cursors.stored(cursor), patient=_is_patient(cursor, now))
-        return _take_in(cursor, view, appeared, gone, self._network, now)
+        # The mempool before the tip: what is in neither then was really dropped, and not just mined in between. Far
+        # from the tip nothing counts as dropped, so nobody asks.
+        appeared = self._mempool.appeared(now)
+        gone = self._mempool.gone() if self._at_the_tip else set()
+
+        def patient(tip_height: int) -> bool:
+            seconds = settings.NODE_PATIENCE_SECONDS
+            return self._patience.is_left(tip_height, now=now, known=cursor.behind_since, seconds=seconds)
+
+        view = sightings.look(self._client, stored=cursors.stored(cursor), patient=patient)
+        followed = _take_in(cursor, view, appeared, gone, self._network, now, mempool_is_whole=self._mempool.is_whole)
+        return replace(followed, more_heard=self._mempool.has_more)
+
+    def _failed(self, cursor: ChainCursor, error: Exception, now: datetime) -> None:
+        """A node that only asks for more time between two questions is still the one whose network is known. One that
+        says itself that it is catching up is not a chain that went back, however long that takes."""
+        if not isinstance(error, ChainBusy):
+            self._network = ""
+        if not isinstance(error, sightings.TipBelow):
+            self._patience.begin_anew()
+        cursors.record_trouble(cursor, error, behind_since=self._patience.since, now=now)
 
     def _know_the_chain(self, cursor: ChainCursor, now: datetime) -> None:
         if self._network:
@@ -95,35 +133,38 @@ def follow(*, chain: str, client: ChainClient, now: datetime) -> Followed:
 
 @transactions.retried
 def _take_in(
-    cursor: ChainCursor, view: View, appeared: Collection[Arrival], gone: set[str], network: str, now: datetime
+    cursor: ChainCursor,
+    view: View,
+    appeared: Collection[Arrival],
+    gone: set[str],
+    network: str,
+    now: datetime,
+    *,
+    mempool_is_whole: bool,
 ) -> Followed:
     chain, end, above = cursor.chain, view.end, view.ancestor.height
     rewound = cursor.height - above
-    if not cursors.claim(cursor, end=end, ancestor=view.ancestor, tip=view.tip, network=network, now=now):
+    step = cursors.Step(end=end, ancestor=view.ancestor, tip=view.tip, mempool_is_whole=mempool_is_whole)
+    if not cursors.claim(cursor, step, network=network, now=now):
         return Followed(chain, cursor.height, cursor.tip_height, overtaken=True)
+    undone: list[str] = []
     if rewound:
         locks.invitations(arrivals.participants(chain=chain, above_height=above, found=view.arrivals))
-        arrivals.unconfirm(chain=chain, above_height=above, now=now)
+        undone = arrivals.unconfirm(chain=chain, above_height=above, now=now)
     cursors.remember(chain, ancestor=view.ancestor, rewound=rewound > 0, blocks=view.blocks)
     # During a reorg a transaction may be in neither place, so nothing counts as dropped in a step that rewinds.
     never = view.failed | gone if view.is_whole and not rewound else view.failed
     arrivals.record(chain=chain, found=[*appeared, *view.arrivals], never=never, now=now)
     booked = books.settle(chain=chain, tip=end.height, final=view.final, now=now)
-    return Followed(chain, end.height, view.tip.height, len(view.blocks), rewound, booked)
-
-
-def _is_patient(cursor: ChainCursor, now: datetime) -> bool:
-    """Whether a node whose tip is too low is still taken for one that is behind."""
-    since = cursor.behind_since or now
-    return (now - since).total_seconds() < settings.NODE_PATIENCE_SECONDS
-
-
-def _is_behind(error: Exception) -> bool | None:
-    """None when the error does not tell. A node that says itself that it is catching up is not a chain that went back,
-    however long that takes."""
-    if isinstance(error, sightings.TipBelow):
-        return True
-    return False if isinstance(error, NodeBehind) else None
+    return Followed(
+        chain,
+        end.height,
+        view.tip.height,
+        len(view.blocks),
+        rewound,
+        booked,
+        undone=tuple(undone),
+    )
 
 
 def read_load(*, client: GaugedClient, now: datetime) -> None:

@@ -140,6 +140,7 @@ def deposits_by_state() -> list[tuple[str, str, str, int]]:
         states = Deposit.State
         kinds = [(state, "") for state in states.values if state != states.REVIEW]
         kinds += [(states.REVIEW.value, review) for review in Deposit.Review.values]
+        kinds.append((states.DROPPED.value, Deposit.Review.REORG.value))  # credited, undone, and gone for good
         rows = Deposit.objects.order_by().values_list("chain", "state", "review").annotate(count=Count("pk"))
         found = {(chain, *kind): 0 for chain in Chain.values for kind in kinds}
         found |= {(chain, state, review): count for chain, state, review, count in rows}

@@ -214,11 +214,11 @@ def _end(invitation: Invitation, condition: Q, state: Invitation.State) -> bool:
 
 
 def _looked_for_payments_until() -> datetime | None:
-    """The moment up to which both chains were followed to their tips; payments are looked for before anybody's time is
-    declared over."""
-    done = ChainCursor.objects.filter(followed_at__isnull=False, height__gte=F("tip_height"))
-    moments = list(done.values_list("followed_at", flat=True))
-    return min((moment for moment in moments if moment), default=None) if len(moments) == len(Chain.values) else None
+    """The moment up to which payments were looked for on both chains, before anybody's time is declared over: both were
+    followed to their tips, which are younger. A node that stands still answers too, so its answer is no look."""
+    done = ChainCursor.objects.filter(followed_at__isnull=False, tip_at__isnull=False, height__gte=F("tip_height"))
+    looked = [row.looked_until for row in done]
+    return min((moment for moment in looked if moment), default=None) if len(looked) == len(Chain.values) else None
 
 
 def _refuse(invitation: Invitation, now: datetime) -> None:

@@ -172,7 +172,8 @@ def _gate(sale: Sale, reading: ChainReading | None, now: datetime) -> dict[str, 
 
 
 def _alarms(cursors: list[ChainCursor], now: datetime, *, sees_owed: bool) -> list[dict[str, Any]]:
-    undone = f"{reverse('admin:ico_deposit_changelist')}?review__exact={Deposit.Review.REORG}"
+    reorg = f"state__exact={Deposit.State.REVIEW}&review__exact={Deposit.Review.REORG}"
+    undone = f"{reverse('admin:ico_deposit_changelist')}?{reorg}"
     pages = {"undone": undone, "owed": reverse("ico:ops_owed") if sees_owed else None}
     return [
         {"grave": alarm.grave, "text": alarm.text, "since": _moment(alarm.since), "url": pages.get(alarm.about)}

@@ -3,8 +3,9 @@ us. Nothing is written here, and no transaction is open while a node is waited f
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from django.conf import settings
 
@@ -53,19 +54,26 @@ class View:
 
 class Mempool:
     """What waits in a node's mempool and concerns us. A client tells each transaction once, so what a step heard and
-    could not take in is kept for the next one."""
+    could not take in is kept for the next one, with the moment at which it was heard."""
 
     def __init__(self, client: ChainClient) -> None:
         self._client = client
         self._heard: Sequence[Transfer] = ()
+        self._heard_at: datetime | None = None
         self._asked_up_to = 0
+        self.is_whole = False  # whether all that waits there was told
+        self.has_more = False  # whether asking again would tell more of it
 
-    def appeared(self) -> list[Arrival]:
-        """Nothing new is asked for while earlier news wait: they stay bounded."""
-        self._heard = self._heard or self._client.appeared()
+    def appeared(self, now: datetime) -> list[Arrival]:
+        """Nothing new is asked for while earlier news wait: they stay bounded, and are of one moment."""
+        self.is_whole, self.has_more = False, bool(self._heard)
+        if not self._heard:
+            self._heard, self._heard_at = self._client.appeared(), now
+            self.has_more = self._client.more_appeared()
+            self.is_whole = not self.has_more
         found = arrivals.ours(self._client.chain, ((transfer, None) for transfer in self._heard))
         self._heard = [arrival.transfer for arrival in found]
-        return found
+        return [replace(arrival, heard_at=self._heard_at) for arrival in found]
 
     def taken_in(self) -> None:
         self._heard = ()
@@ -76,9 +84,10 @@ class Mempool:
         return waiting - self._client.waiting(waiting) if waiting else set()
 
 
-def look(client: ChainClient, *, stored: Sequence[Point], patient: bool) -> View:
-    """Raises `TipBelow` as long as `patient`, `WrongChain` when nothing is left in common, `BadAnswer` when the node's
-    blocks do not make a chain, and whatever the client raises."""
+def look(client: ChainClient, *, stored: Sequence[Point], patient: Callable[[int], bool]) -> View:
+    """`patient` is asked about the height of a tip that is below what was followed, once for each look at it. Raises
+    `TipBelow` as long as it is, `WrongChain` when nothing is left in common, `BadAnswer` when the node's blocks do not
+    make a chain, and whatever the client raises."""
     for _ in range(LOOKS):
         try:
             return _look(client, stored, patient)
@@ -87,7 +96,7 @@ def look(client: ChainClient, *, stored: Sequence[Point], patient: bool) -> View
     raise ChainUnavailable(f"the node's chain changed {LOOKS} times while it was read")
 
 
-def _look(client: ChainClient, stored: Sequence[Point], patient: bool) -> View:
+def _look(client: ChainClient, stored: Sequence[Point], patient: Callable[[int], bool]) -> View:
     # Before the blocks: what it calls final is then on the same chain as the blocks that are read after it.
     finalized = _finalized(client)
     tip = client.tip()
@@ -98,7 +107,8 @@ def _look(client: ChainClient, stored: Sequence[Point], patient: bool) -> View:
             raise _Moved
         return block.hash
 
-    decision = following.decide(stored, tip=_point(tip), hash_at=hash_at, most=MOST_BLOCKS, patient=patient)
+    waits = tip.height < stored[-1].height and patient(tip.height)
+    decision = following.decide(stored, tip=_point(tip), hash_at=hash_at, most=MOST_BLOCKS, patient=waits)
     match decision:
         case Behind():
             raise TipBelow("the node is behind what was followed")
@@ -153,13 +163,24 @@ def _about_us(client: ChainClient, blocks: Sequence[Block]) -> tuple[list[Block]
     failed: set[str] = set()
     for block, arrived in _matched(client, blocks):
         txids = {arrival.transfer.txid for arrival in arrived}
-        moved = client.moved(block, txids) if txids else set()
+        moved = _moved(client, block, txids) if txids else set()
         taken.append(block)
         found += [arrival for arrival in arrived if arrival.transfer.txid in moved]
         failed |= txids - moved
         if len(found) >= MOST_ARRIVALS:
             break
     return taken, found, failed
+
+
+def _moved(client: ChainClient, block: Block, txids: set[str]) -> set[str]:
+    """A block that was given up since it was read has no receipts: that is no lie of the node's."""
+    try:
+        return client.moved(block, txids)
+    except BadAnswer:
+        again = client.blocks([block.height])[0]
+        if again is None or again.hash != block.hash:
+            raise _Moved from None
+        raise
 
 
 def _matched(client: ChainClient, blocks: Sequence[Block]) -> Iterator[tuple[Block, list[Arrival]]]:

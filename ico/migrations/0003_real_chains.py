@@ -94,4 +94,14 @@ class Migration(migrations.Migration):
             name='reason',
             field=models.CharField(choices=[('released', 'released'), ('not_open', 'the sale has not opened'), ('closed', 'the sale has closed'), ('paused', 'paused by the operator'), ('no_signal', "no fresh reading of the chain's load"), ('chain_busy', "the chain's load is above the mark"), ('gas_price', 'the gas price is above the mark'), ('interval', 'the interval since the last batch is not over'), ('no_rate', 'no rate between a coin and the currency is recorded'), ('cap_reached', 'no room for another allowance under the total cap'), ('nobody_waiting', 'nobody is waiting')], max_length=16),
         ),
+        migrations.AddField(
+            model_name='chaincursor',
+            name='tip_at',
+            field=models.DateTimeField(help_text="Until when payments were looked for: the tip's time.", null=True),
+        ),
+        migrations.AddField(
+            model_name='chaincursor',
+            name='load_trouble',
+            field=models.CharField(blank=True, db_default='', default='', help_text="Why the chain's load is not read.", max_length=300),
+        ),
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -26,12 +28,21 @@ class ChainCursor(models.Model):
     trouble = models.CharField(max_length=300, blank=True, default="", db_default="", help_text="Of the last step.")
     trouble_since = models.DateTimeField(null=True)
     behind_since = models.DateTimeField(null=True, help_text="Since when the node's tip is below what was followed.")
+    tip_at = models.DateTimeField(null=True, help_text="Until when payments were looked for: the tip's time.")
+    load_trouble = models.CharField(
+        max_length=300, blank=True, default="", db_default="", help_text="Why the chain's load is not read."
+    )
 
     class Meta:
         verbose_name = "followed chain"
 
     def __str__(self) -> str:
         return f"{self.chain} at {self.height}"
+
+    @property
+    def looked_until(self) -> datetime | None:
+        """Up to which moment payments were looked for, if it is followed to its tip."""
+        return min(self.followed_at, self.tip_at) if self.followed_at and self.tip_at else None
 
 
 class FollowedBlock(models.Model):

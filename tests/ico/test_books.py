@@ -186,6 +186,7 @@ def test_what_comes_after_the_time_is_late_and_the_line_has_the_allowance(sale, 
     after = person.pay_until + timedelta(minutes=1)
     assert not caps.reserve(sale.pk, 100_000)
     for name, chain in chains.items():
+        chain.mine(now=after.timestamp())
         deposits.follow(chain=name, client=chain, now=after)
     assert invitations.expire(now=after) == 1
     assert caps.reserve(sale.pk, 100_000)  # somebody else has it now
@@ -199,6 +200,7 @@ def test_who_paid_a_part_in_time_keeps_it_and_the_rest_is_late(sale, person, pay
     assert pay("ETH", ETHER // 10) == [("", 30_000, 0)]
     after = person.pay_until + timedelta(minutes=1)
     for name, chain in chains.items():
+        chain.mine(now=after.timestamp())
         deposits.follow(chain=name, client=chain, now=after)
     assert invitations.expire(now=after) == 1
     assert Sale.objects.get(pk=sale.pk).reserved_cents == 30_000

@@ -263,9 +263,12 @@ def test_a_reorg_deeper_than_the_credit_is_compensated_and_alarms(chain, person,
     assert list(LedgerEntry.objects.order_by("pk").values_list("cents", flat=True)) == [30_000, -30_000]
     (alarm,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert txid in alarm.getMessage()
+    assert "30000 cents" in alarm.getMessage()
     chain.mine(5)
     step()
-    assert told(only()) == ("review", "reorg", 0, 0)  # an operator must look: it does not just vanish
+    assert told(only()) == ("dropped", "reorg", 0, 0)  # the ledger and the word for it keep the trace
+    step()
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
 
 
 def test_a_compensated_payment_that_the_chain_takes_in_again_is_credited_again(chain, person, step) -> None:
@@ -288,7 +291,7 @@ def test_a_compensated_payment_that_the_chain_takes_in_again_is_credited_again(c
 
 def test_without_compensation_money_would_be_credited_that_is_not_there(chain, person, step, monkeypatch) -> None:
     """The negative control of the compensation."""
-    monkeypatch.setattr(books, "compensate", lambda deposits, *, now: None)
+    monkeypatch.setattr(books, "compensate", lambda deposits, *, now: [])
     txid = chain.send(address_of(person, "ETH"), ETHER // 10)
     chain.mine(DEPTH)
     step()
@@ -313,9 +316,10 @@ def test_a_tip_that_goes_down_and_stays_there_is_followed_down(chain, person, st
     chain.mine(2)
     step()
     chain.reorg(2, length=0)
+    follower = deposits.Follower(chain)
     with pytest.raises(NodeBehind):
-        step()
-    step(now + timedelta(seconds=PATIENCE))
+        follower.step(now)
+    follower.step(now + timedelta(seconds=PATIENCE))
     assert ChainCursor.objects.get(chain="ETH").height == chain.tip().height == 0
     assert only().state == "seen"
 

@@ -115,8 +115,9 @@ def test_who_joins_in_the_last_moment_is_not_swept(
 
 def followed(now: datetime) -> None:
     """As if both chains had just been followed to their tips."""
+    known = {"height": 9, "tip_height": 9, "followed_at": now, "tip_at": now}
     for chain in ("BTC", "ETH"):
-        ChainCursor.objects.update_or_create(chain=chain, defaults={"height": 9, "tip_height": 9, "followed_at": now})
+        ChainCursor.objects.update_or_create(chain=chain, defaults=known)
 
 
 def test_who_did_not_pay_gives_the_allowance_back(invitation: Invitation, sale: Sale, now: datetime) -> None:
@@ -142,6 +143,9 @@ def test_nobodys_time_to_pay_is_over_while_a_chain_is_not_followed(
     ChainCursor.objects.filter(chain="BTC").update(tip_height=F("height") + 1)
     assert invitations.expire(now=over) == 0
     followed(over - timedelta(seconds=1))
+    assert invitations.expire(now=over) == 0
+    followed(over)
+    ChainCursor.objects.filter(chain="BTC").update(tip_at=over - timedelta(seconds=1))  # a node that stands still
     assert invitations.expire(now=over) == 0
     followed(over)
     assert invitations.expire(now=over) == 1

@@ -56,7 +56,7 @@ class Life:
     def states(self) -> dict[str, str]:
         """By txid: the state, and in review why."""
         rows = Deposit.objects.values_list("txid", "state", "review")
-        return {txid: review or state for txid, state, review in rows}
+        return {txid: review if state == Deposit.State.REVIEW else state for txid, state, review in rows}
 
     def standing(self) -> tuple[str, int]:
         """What the participant is told, and the cents that are credited."""

@@ -113,14 +113,14 @@ def test_a_reorg_that_loses_a_payment_leaves_nothing_of_it(life: Life) -> None:
 def test_a_reorg_deeper_than_the_credit_is_compensated_and_an_operator_called(life: Life, caplog) -> None:  # type: ignore[no-untyped-def]
     txid = life.pay_and_credit()
     life.player.reorg(REQUIRED, length=REQUIRED + 1, dropped=[txid])
-    with caplog.at_level(logging.ERROR, logger="ico.books"):
+    with caplog.at_level(logging.ERROR, logger="ico.deposits"):
         life.step()
     assert [record.getMessage() for record in caplog.records] == [
-        f"A reorg of {life.chain} undid a credited deposit: {txid}:0, 30000 cents compensated for invitation "
+        f"A reorg of {life.chain} undid a settled deposit: {txid}:0, 30000 cents compensated for invitation "
         f"{life.person.pk}"
     ]
     life.mine(REQUIRED)
-    assert (life.states(), life.standing(), life.entries()) == ({txid: "reorg"}, ("review", 0), [30_000, -30_000])
+    assert (life.states(), life.standing(), life.entries()) == ({txid: "dropped"}, ("awaiting", 0), [30_000, -30_000])
 
 
 def test_a_compensated_payment_that_is_mined_again_is_credited_again(life: Life) -> None:

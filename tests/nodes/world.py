@@ -146,12 +146,14 @@ class Walk:
         self._states_must_fit(rows, there.keys() - deep.keys())
 
     def _states_must_fit(self, rows: dict[Key, Deposit], shallow: set[Key]) -> None:
-        """What was compensated stays in review until it is booked again, wherever it is."""
+        """What was compensated is in review until it is booked again, or dropped when nobody knows it any more."""
         waiting = set(self.player.waiting())
         for (txid, position), row in rows.items():
-            if row.settled_at is None and row.review != Deposit.Review.REORG:
+            if row.settled_at is None:
                 in_block, in_pool = (txid, position) in shallow, txid in waiting
-                assert row.state == ("confirming" if in_block else "seen" if in_pool else "dropped"), row
+                state = "confirming" if in_block else "seen" if in_pool else "dropped"
+                undone = row.review == Deposit.Review.REORG
+                assert row.state == ("review" if undone and state != "dropped" else state), row
 
     def worth_of_all(self) -> int:
         """Cents that everything on the chain is worth, caps aside."""

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from ico import deposits
-from ico.chains.base import Block, NodeBehind
+from ico.chains.base import Block, ChainUnavailable, NodeBehind
 from ico.models import Deposit, Invitation
-from tests.ico.following.node import DEPTH, ETHER, PATIENCE, Node, cursor, entries, pay
+from tests.ico.following.node import DEPTH, ETHER, PATIENCE, Node, cursor, entries, pay, unavailable
 from tests.ico.people import address_of
 
 
@@ -109,3 +109,62 @@ def test_a_node_that_says_itself_that_it_catches_up_is_waited_for_for_ever(
         follower.step(now + 20 * PATIENCE)
     assert cursor().behind_since == now + 20 * PATIENCE
     assert entries() == [30_000]
+
+
+class Interrupted:
+    """What may come between two looks at a tip that is too low."""
+
+    @staticmethod
+    def unavailable(node: Node, follower: deposits.Follower, moment: datetime, patched: pytest.MonkeyPatch) -> None:
+        patched.setattr(node, "tip", unavailable)
+        with pytest.raises(ChainUnavailable):
+            follower.step(moment)
+
+    @staticmethod
+    def absence(node: Node, follower: deposits.Follower, moment: datetime, patched: pytest.MonkeyPatch) -> None:
+        follower.interrupted()
+
+    @staticmethod
+    def risen(node: Node, follower: deposits.Follower, moment: datetime, patched: pytest.MonkeyPatch) -> None:
+        node.short -= 1
+
+    @staticmethod
+    def another(node: Node, follower: deposits.Follower, moment: datetime, patched: pytest.MonkeyPatch) -> None:
+        with pytest.raises(NodeBehind):
+            deposits.Follower(node).step(moment)
+
+
+@pytest.mark.parametrize("what", ["unavailable", "absence", "risen", "another"])
+def test_two_looks_with_something_else_in_between_undo_nothing(
+    node: Node,
+    person: Invitation,
+    follower: deposits.Follower,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    pay(node, person)
+    follower.step(now)
+    node.short = 2
+    with pytest.raises(NodeBehind):
+        follower.step(now)
+    with monkeypatch.context() as patched:
+        getattr(Interrupted, what)(node, follower, now + PATIENCE / 2, patched)
+    again = now + PATIENCE
+    with pytest.raises(NodeBehind):
+        follower.step(again)
+    assert (cursor().behind_since, entries()) == (again, [30_000])
+    assert follower.step(again + PATIENCE).rewound > 0, "it is given the whole time again, and no more"
+
+
+def test_a_new_follower_begins_with_all_its_patience(
+    node: Node, person: Invitation, follower: deposits.Follower, now: datetime
+) -> None:
+    pay(node, person)
+    follower.step(now)
+    node.short = 2
+    with pytest.raises(NodeBehind):
+        follower.step(now)
+    with pytest.raises(NodeBehind):
+        deposits.Follower(node).step(now + PATIENCE)
+    assert (cursor().behind_since, entries()) == (now + PATIENCE, [30_000])

@@ -96,7 +96,7 @@ def test_the_figures_tell_of_compensations_and_of_trouble(
     counts = {(chain, state, review): count for chain, state, review, count in figures.deposits_by_state()}
     assert counts["ETH", "review", "reorg"] == 1
     assert sum(counts.values()) == 1
-    assert len(counts) == 2 * (4 + 4)
+    assert len(counts) == 2 * (4 + 4 + 1)
     monkeypatch.setattr(node, "tip", unavailable)
     with pytest.raises(ChainUnavailable):
         follower.step(now - timedelta(seconds=60))
