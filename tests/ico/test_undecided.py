@@ -9,7 +9,7 @@ import pytest
 
 from ico import caps, deposits, invitations, undecided
 from ico.chains.base import ChainClient, Transfer
-from ico.chains.simulated import SimulatedChain
+from ico.chains.simulated import FIRST_BASE_FEE, SimulatedChain
 from ico.chains.simulated_node import SimulatedNode
 from ico.models import Chain, Deposit, Invitation, Sale
 from tests.ico.people import address_of, joined
@@ -24,6 +24,9 @@ class Forgetful(SimulatedNode):
 
     def appeared(self) -> Sequence[Transfer]:
         return []
+
+    def more_appeared(self) -> bool:
+        return False
 
     def waiting(self, txids: Collection[str]) -> set[str]:
         return set()
@@ -40,9 +43,12 @@ def person(sale, now) -> Invitation:
     return joined(sale=sale, now=now)
 
 
-def looking(bitcoin: ChainClient, ethereum: ChainClient) -> Look:
+def looking(chains: dict[str, SimulatedChain], *clients: ChainClient) -> Look:
+    """Both chains are followed up to a block of that moment, which is full of what others pay more for."""
+
     def look(moment: datetime) -> None:
-        for client in (bitcoin, ethereum):
+        for client in clients:
+            chains[client.chain].mine(background=1.0, now=moment.timestamp() + 1)  # whole seconds
             while deposits.follow(chain=client.chain, client=client, now=moment).lag > 0:
                 pass
 
@@ -51,7 +57,7 @@ def looking(bitcoin: ChainClient, ethereum: ChainClient) -> Look:
 
 @pytest.fixture
 def look(chains, now) -> Look:
-    look = looking(chains["BTC"], chains["ETH"])
+    look = looking(chains, *chains.values())
     look(now)
     return look
 
@@ -59,14 +65,14 @@ def look(chains, now) -> Look:
 @pytest.fixture
 def after_the_kill(chains, tmp_path) -> Look:
     """As `look`, by nodes that have lost their mempools."""
-    return looking(*(Forgetful(tmp_path / f"{name}.sqlite3", chain=name) for name in ("BTC", "ETH")))
+    return looking(chains, *(Forgetful(tmp_path / f"{name}.sqlite3", chain=name) for name in chains))
 
 
 @pytest.fixture
 def forgotten(chains, person, look, after_the_kill) -> datetime:
     """A payment seen ten minutes before the time was over, and forgotten by the node; when it was seen."""
     seen = person.pay_until - 10 * MINUTE
-    chains["ETH"].send(address_of(person, "ETH"), FULL)
+    chains["ETH"].send(address_of(person, "ETH"), FULL, fee=FIRST_BASE_FEE // 2)
     look(seen)
     assert Deposit.objects.get().state == "seen"
     after_the_kill(person.pay_until + MINUTE)
@@ -75,9 +81,9 @@ def forgotten(chains, person, look, after_the_kill) -> datetime:
 
 
 def mined_late(chains, person, after_the_kill) -> tuple[str, int, int]:
-    """The network takes the payment in after all; what becomes of it."""
+    """Blocks are empty, so the network takes the payment in after all; what becomes of it."""
     later = person.pay_until + 10 * MINUTE
-    chains["ETH"].mine(3, now=later.timestamp())
+    chains["ETH"].mine(20, background=0, now=later.timestamp())
     after_the_kill(later)
     deposit = Deposit.objects.get()
     return deposit.review or deposit.state, deposit.credited_cents, deposit.owed_back
