@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from django.db.models import Q
 
-from ico import books
+from ico import books, owners
 from ico.chains.base import Block, Transfer
-from ico.models import Deposit, DepositAddress
+from ico.models import Deposit
 
 State, Review = Deposit.State, Deposit.Review
 Key = tuple[str, int]
@@ -38,17 +38,12 @@ class Arrival:
 
 
 def ours(chain: str, transfers: Iterable[tuple[Transfer, Block | None]]) -> list[Arrival]:
-    """Those that pay an address that was handed out, however many were: one query by the unique index for each few
-    hundred addresses of the block. An address that nobody was given yet is nobody's, and so is what arrives there: only
-    the reconciliation of balances shows it."""
+    """Those that pay an address that was handed out, however many were. An address that nobody was given yet is
+    nobody's, and so is what arrives there: only the reconciliation of balances shows it."""
     worth = [(transfer, block) for transfer, block in transfers if transfer.amount > 0]
-    owners: dict[str, tuple[int, int]] = {}
-    rows = DepositAddress.objects.filter(chain=chain, invitation__isnull=False)
-    for chunk in _chunks({transfer.address for transfer, _ in worth}):
-        found = rows.filter(wire__in=chunk).values_list("wire", "pk", "invitation_id")
-        owners.update((wire, (key, owner)) for wire, key, owner in found)
+    known = owners.owners(chain, (transfer.address for transfer, _ in worth))
     return [
-        Arrival(transfer, block, *owners[transfer.address]) for transfer, block in worth if transfer.address in owners
+        Arrival(transfer, block, *known[transfer.address]) for transfer, block in worth if transfer.address in known
     ]
 
 
