@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from ico.models import Chain
 
 _Node = TypeVar("_Node", BitcoinNode, EthereumNode)
 _mine = threading.local()
+MEMPOOL_SECONDS = 5.0  # between two looks at a whole mempool, which is 10 MB on Bitcoin's main network
 
 
 class NotSimulated(Exception):
@@ -29,7 +31,7 @@ def client_for(chain: str) -> ChainClient:
     address = settings.NODES[chain]
     if address is None:
         return simulated(chain)
-    return _kept(BitcoinNode, address) if chain == Chain.BTC else _kept(EthereumNode, address)
+    return _kept(_bitcoin, address) if chain == Chain.BTC else _kept(EthereumNode, address)
 
 
 def gauged() -> GaugedClient:
@@ -51,7 +53,12 @@ def _opened(path: Path, chain: str) -> SimulatedChain:
     return SimulatedChain(path, chain=chain)
 
 
-def _kept(kind: type[_Node], address: SplitResult) -> _Node:
+def _bitcoin(rpc: Rpc) -> BitcoinNode:
+    """A development node has a small mempool, and people who want to see their payment at once."""
+    return BitcoinNode(rpc, mempool_seconds=0.0 if settings.BTC_NETWORK == "regtest" else MEMPOOL_SECONDS)
+
+
+def _kept(kind: Callable[[Rpc], _Node], address: SplitResult) -> _Node:
     clients: dict[Any, Any] = vars(_mine).setdefault("clients", {})
     which = (kind, address, os.getpid())
     if which not in clients:

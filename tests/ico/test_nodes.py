@@ -12,6 +12,7 @@ import pytest
 from ico import nodes
 from ico.chains.bitcoin import BitcoinNode
 from ico.chains.ethereum import EthereumNode
+from ico.chains.rpc import Rpc
 from ico.chains.simulated import SimulatedChain
 
 BTC, ETH = urlsplit("http://user:SECRET@127.0.0.1:1"), urlsplit("http://127.0.0.1:2")
@@ -37,6 +38,24 @@ def test_an_address_means_a_real_node(real: None) -> None:
     assert isinstance(bitcoin, BitcoinNode)
     assert isinstance(ethereum, EthereumNode)
     assert nodes.gauged() is ethereum
+
+
+def test_only_a_development_nodes_mempool_is_looked_at_each_time(
+    real: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[float] = []
+
+    class Told(BitcoinNode):
+        def __init__(self, rpc: Rpc, *, mempool_seconds: float) -> None:
+            found.append(mempool_seconds)
+            super().__init__(rpc, mempool_seconds=mempool_seconds)
+
+    monkeypatch.setattr(nodes, "BitcoinNode", Told)
+    for number, network in enumerate(("mainnet", "testnet", "regtest")):
+        settings.BTC_NETWORK = network
+        settings.NODES = {"BTC": urlsplit(f"http://127.0.0.1:{number + 10}"), "ETH": None}
+        nodes.client_for("BTC")
+    assert found == [nodes.MEMPOOL_SECONDS, nodes.MEMPOOL_SECONDS, 0.0]
 
 
 def test_one_chain_may_be_simulated_and_the_other_real(settings: Any) -> None:

@@ -181,6 +181,24 @@ def test_after_a_lie_about_the_mempool_nothing_of_it_is_lost(liar: Liar, client:
     assert {transfer.txid for transfer in client.appeared()} == set(node.rpc("getrawmempool"))
 
 
+@pytest.mark.parametrize("name", ["", "Main", "main\nregtest", "x" * 33, "<b>", 5, None])
+def test_the_name_of_a_network_is_a_short_word(name: Any, liar: Liar, client: BitcoinNode) -> None:
+    liar.lie = lying.with_field("chain", name, "getblockchaininfo")
+    with pytest.raises(BadAnswer, match="the name of the node's network cannot be") as raised:
+        client.network()
+    assert str(raised.value).isprintable()
+
+
+def test_confirmations_that_are_no_number_are_named(liar: Liar, client: BitcoinNode, node: Knots) -> None:
+    [mined] = client.transfers([client.tip()])
+    txids = {transfer.txid for transfer in mined}
+    assert client.waiting(txids) == txids
+    for wrong in ("12", None, -1, True, 1.5):
+        liar.lie = _a_transaction(confirmations=wrong)
+        with pytest.raises(BadAnswer, match="the confirmations of"):
+            client.waiting(txids)
+
+
 @pytest.mark.parametrize("network", ["main", "test", "testnet4", "signet"])
 def test_on_other_networks_the_nodes_word_that_it_is_syncing_counts(
     network: str, liar: Liar, client: BitcoinNode
