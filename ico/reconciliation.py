@@ -6,7 +6,8 @@ what they knew at its block: that they go on meanwhile does no harm. Where the t
 until the follower has reached the balance's block and has the same block there (a reorg may lie in between).
 
 What is there once and then is not was spent, and by the owner of the key alone; a balance cannot tell that from a
-payment that never was. So for an address that holds less, the blocks of its deposits are read again.
+payment that never was. So for an address that holds less, the blocks of its deposits are read again. What is not in
+them is missing only if the balance's block still stands after that.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from config import transactions
@@ -137,15 +138,17 @@ def _compare_batch(
     patience: Patience,
     moved_out: Collection[str],
 ) -> Compared:
-    balances = _asked(client, rows, patience)
-    books = books_at(chain, rows, balances.block)
-    while not books.agree and _unequal(rows, books, balances) and patience.left():
-        if not _still_there(client, balances.block):
-            balances = _asked(client, rows, patience)
-        books = books_at(chain, rows, balances.block)
+    balances, books = _looked(chain, client, rows, patience)
+    again = _read_again(chain, client, rows, balances, books, patience)
+    while again.missing and not _still_there(
+        client, balances.block
+    ):  # what is missing stood in blocks of a lost branch
+        if not patience.left():
+            books = replace(books, agree=False)
+            break
+        balances, books = _looked(chain, client, rows, patience)
+        again = _read_again(chain, client, rows, balances, books, patience)
     block, unequal = balances.block, _unequal(rows, books, balances)
-    less = [row.pk for row, held in unequal if held < books.booked.get(row.pk, 0)] if books.agree else []
-    again = recheck.read_again(chain=chain, client=client, addresses=less, up_to=block.height, budget=patience.blocks)
     named = [
         (row, Difference(_kind(row, books, held, again), chain, row.address, books.booked.get(row.pk, 0), held, block))
         for row, held in unequal
@@ -153,6 +156,33 @@ def _compare_batch(
     expected = [one for row, one in named if one.kind is Kind.MOVED_OUT and row.wire in moved_out]
     rest = [one for row, one in named if one.kind is not Kind.MOVED_OUT or row.wire not in moved_out]
     return Compared(block, len(rows), rest, sum(one.booked - one.held for one in expected))
+
+
+def _looked(
+    chain: str, client: ChainClient, rows: Sequence[DepositAddress], patience: Patience
+) -> tuple[Balances, Books]:
+    """What the node and the books say, at one block if patience lasts."""
+    balances = _asked(client, rows, patience)
+    books = books_at(chain, rows, balances.block)
+    while not books.agree and _unequal(rows, books, balances) and patience.left():
+        if not _still_there(client, balances.block):
+            balances = _asked(client, rows, patience)
+        books = books_at(chain, rows, balances.block)
+    return balances, books
+
+
+def _read_again(
+    chain: str,
+    client: ChainClient,
+    rows: Sequence[DepositAddress],
+    balances: Balances,
+    books: Books,
+    patience: Patience,
+) -> recheck.ReadAgain:
+    unequal = _unequal(rows, books, balances) if books.agree else []
+    less = [row.pk for row, held in unequal if held < books.booked.get(row.pk, 0)]
+    up_to = balances.block.height
+    return recheck.read_again(chain=chain, client=client, addresses=less, up_to=up_to, budget=patience.blocks)
 
 
 def _kind(row: DepositAddress, books: Books, held: int, again: recheck.ReadAgain) -> Kind:

@@ -234,6 +234,42 @@ def test_without_looking_at_the_hash_the_reorg_would_be_a_difference(chain, pers
     assert before.amounts == (0,)
 
 
+@pytest.fixture
+def reorg_while_blocks_are_read(chain, person, step, monkeypatch) -> None:
+    """The owner has moved everything out; while the blocks are read again, the chain gives up the deposit's."""
+    mine = address_of(person, "ETH")
+    chain.send(mine, ETHER)
+    chain.mine(2)
+    step()
+    chain.besides = {mine.lower(): -ETHER}
+    honest, asked = chain.transfers, count()
+
+    def after_a_reorg(blocks):
+        if next(asked) == 0:
+            chain.besides = {}
+            chain.reorg(2)
+            told = honest(chain.blocks([blocks[0].height]))
+            step()
+            return told
+        return honest(blocks)
+
+    monkeypatch.setattr(chain, "transfers", after_a_reorg)
+
+
+def test_a_reorg_while_blocks_are_read_again_is_nothing_missing(chain, reorg_while_blocks_are_read) -> None:
+    assert differences(chain, seconds=5) == []
+
+
+def test_a_reorg_while_blocks_are_read_again_is_at_least_not_compared(chain, reorg_while_blocks_are_read) -> None:
+    assert [one.kind for one in differences(chain)] == [Kind.BEHIND]
+
+
+def test_without_looking_again_the_reorg_would_be_a_loss(chain, reorg_while_blocks_are_read, monkeypatch) -> None:
+    """The negative control."""
+    monkeypatch.setattr(reconciliation, "_still_there", lambda client, block: True)
+    assert [one.kind for one in differences(chain, seconds=5)] == [Kind.MISSING]
+
+
 def test_addresses_are_asked_in_batches(chain, person, step, sale, now, monkeypatch) -> None:
     for _ in range(4):
         joined(sale=sale, now=now)
