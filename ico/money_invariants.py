@@ -118,32 +118,34 @@ def deposits_on_chain_once(evidence: Evidence) -> Finding:
     for chain in Chain.values:
         if ChainCursor.objects.filter(chain=chain, height__gte=0).exists():
             try:
-                height, real = _undisturbed(chain)
+                real, booked = _undisturbed(chain)
             except (ChainError, NothingAgreed, StillMoving) as error:
                 breaches.append(f"{chain} could not be held against its chain: {error}")
                 continue
             checked += len(real)
-            breaches += _held_against(chain, height, real)
+            breaches += _held_against(chain, real, booked)
     return finding(checked, breaches)
 
 
-def _undisturbed(chain: str) -> tuple[int, dict[Key, OnChain]]:
-    """The transfers to us up to the agreed height, read while no reorg reached down to it, neither the node's nor one
-    that was followed meanwhile."""
+def _undisturbed(chain: str) -> tuple[dict[Key, OnChain], dict[Key, Deposit]]:
+    """The transfers to us up to the agreed height, and the deposits that are booked up to it, both read while no reorg
+    reached down to it, neither the node's nor one that was followed meanwhile."""
     client = deposits.client_for(chain)
     for _ in range(READINGS):
         point = agreed(chain, client)
         real = transfers_to_us(chain, client, last=point.height)
+        booked = _booked(chain, point.height)
         if agreed(chain, client).height >= point.height and is_there(client, point):
-            return point.height, real
+            return real, booked
     raise StillMoving(f"it was reorganised {READINGS} times while it was read")
 
 
-def _held_against(chain: str, height: int, real: dict[Key, OnChain]) -> list[str]:
-    booked = {
-        (deposit.txid, deposit.position): deposit
-        for deposit in Deposit.objects.filter(chain=chain, block_height__lte=height).select_related("address")
-    }
+def _booked(chain: str, height: int) -> dict[Key, Deposit]:
+    found = Deposit.objects.filter(chain=chain, block_height__lte=height).select_related("address")
+    return {(deposit.txid, deposit.position): deposit for deposit in found}
+
+
+def _held_against(chain: str, real: dict[Key, OnChain], booked: dict[Key, Deposit]) -> list[str]:
     breaches = [f"{chain} {key[0]} pays us and is not in the books" for key in real.keys() - booked.keys()]
     for key, deposit in booked.items():
         found = real.get(key)
