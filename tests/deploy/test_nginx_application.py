@@ -7,6 +7,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_people_behind_a_balancer_are_told_apart(application: Web, tmp_path: Pat
         emails = [f"balanced-{n}@load.test" for n in range(8)]
         answers = [sign_up(public, email, X_Forwarded_For=f"203.0.113.{n}") for n, email in enumerate(emails)]
     assert [answer.status for answer in answers] == [202] * 8
-    with sqlite3.connect(application.data / "stampede.sqlite3") as books:
+    with closing(sqlite3.connect(application.data / "stampede.sqlite3")) as books:
         rows = books.execute("SELECT client_address FROM ico_entrant WHERE email LIKE 'balanced-%' ORDER BY id")
         assert [row[0] for row in rows] == [f"203.0.113.{n}" for n in range(8)]
 

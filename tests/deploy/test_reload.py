@@ -95,7 +95,7 @@ def sign_up(port: int, email: str) -> Answer:
 
 
 def in_the_books(application: Web) -> set[str]:
-    with sqlite3.connect(application.data / "stampede.sqlite3", timeout=30) as books:
+    with closing(sqlite3.connect(application.data / "stampede.sqlite3", timeout=30)) as books:
         return {row[0] for row in books.execute("SELECT email FROM ico_entrant")}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,5 +49,5 @@ def _states(served: Served) -> bytes:
     """Told by the books themselves: the run may not be asked."""
     import sqlite3
 
-    with sqlite3.connect(f"file:{served.data / 'stampede.sqlite3'}?mode=ro", uri=True) as books:
+    with closing(sqlite3.connect(f"file:{served.data / 'stampede.sqlite3'}?mode=ro", uri=True)) as books:
         return b" ".join(row[0].encode() for row in books.execute("SELECT DISTINCT state FROM ico_entrant"))
