@@ -3,6 +3,7 @@ us. Nothing is written here, and no transaction is open while a node is waited f
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,9 +13,20 @@ from django.conf import settings
 from ico import arrivals
 from ico.arrivals import Arrival
 from ico.chains import follow as following
-from ico.chains.base import BadAnswer, Block, ChainClient, ChainUnavailable, NodeBehind, Transfer, WrongChain
+from ico.chains.base import (
+    BadAnswer,
+    Block,
+    ChainClient,
+    ChainUnavailable,
+    MempoolUnread,
+    NodeBehind,
+    Transfer,
+    WrongChain,
+)
 from ico.chains.follow import Advance, Behind, Diverged, Point, Rewind
 from ico.models import Chain
+
+logger = logging.getLogger(__name__)
 
 MOST_BLOCKS = 200
 MOST_TRANSFERS = 20_000  # five full blocks of Bitcoin
@@ -61,6 +73,7 @@ class Mempool:
         self._heard: Sequence[Transfer] = ()
         self._heard_at: datetime | None = None
         self._asked_up_to = 0
+        self._is_unread = False
         self.is_whole = False  # whether all that waits there was told
         self.has_more = False  # whether asking again would tell more of it
 
@@ -68,18 +81,32 @@ class Mempool:
         """Nothing new is asked for while earlier news wait: they stay bounded, and are of one moment."""
         self.is_whole, self.has_more = False, bool(self._heard)
         if not self._heard:
-            self._heard, self._heard_at = self._client.appeared(), now
-            self.has_more = self._client.more_appeared()
-            self.is_whole = not self.has_more
+            self._ask(now)
         found = arrivals.ours(self._client.chain, ((transfer, None) for transfer in self._heard))
         self._heard = [arrival.transfer for arrival in found]
         return [replace(arrival, heard_at=self._heard_at) for arrival in found]
+
+    def _ask(self, now: datetime) -> None:
+        """A mempool that cannot be read does not keep anybody from following the blocks."""
+        try:
+            self._heard, self._heard_at = self._client.appeared(), now
+        except MempoolUnread as error:
+            if not self._is_unread:
+                logger.warning("%s payments show only when a block has them: %s", self._client.chain, error)
+            self._is_unread = True
+            return
+        self._is_unread = False
+        self.has_more = self._client.more_appeared()
+        self.is_whole = not self.has_more
 
     def taken_in(self) -> None:
         self._heard = ()
 
     def gone(self) -> set[str]:
-        """The txids of waiting deposits that the node does not know any more; of many, a part each time."""
+        """The txids of waiting deposits that the node does not know any more; of many, a part each time. None while its
+        mempool cannot be read."""
+        if self._is_unread:
+            return set()
         waiting, self._asked_up_to = arrivals.waiting(self._client.chain, after=self._asked_up_to)
         return waiting - self._client.waiting(waiting) if waiting else set()
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -22,8 +24,9 @@ def on_test_networks(settings) -> None:  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def knots_player(tmp_path: Path, on_test_networks: None) -> Iterator[KnotsPlayer]:
+def knots_player(tmp_path: Path, on_test_networks: None, settings: Any) -> Iterator[KnotsPlayer]:
     with knots.knots(tmp_path) as node:
+        settings.NODES = {**settings.NODES, "BTC": urlsplit(node.url)}
         yield KnotsPlayer(node)
 
 
@@ -34,8 +37,9 @@ def wallets() -> int:
 
 
 @pytest.fixture
-def anvil_player(tmp_path: Path, on_test_networks: None, wallets: int) -> Iterator[AnvilPlayer]:
+def anvil_player(tmp_path: Path, on_test_networks: None, wallets: int, settings: Any) -> Iterator[AnvilPlayer]:
     with anvil.running(tmp_path, keeps=True, wallets=wallets) as node:
+        settings.NODES = {**settings.NODES, "ETH": urlsplit(node.url)}
         yield AnvilPlayer(node)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,42 +18,90 @@ from tests.ico.following.node import DEPTH, ETHER, Node, cursor, entries, pay, u
 from tests.ico.people import address_of, joined
 
 
+@pytest.fixture
+def named(settings: Any) -> None:
+    """Both chains are followed on nodes that the settings name."""
+    settings.NODES = dict.fromkeys(("BTC", "ETH"), urlsplit("http://127.0.0.1:1"))
+
+
 @pytest.mark.parametrize(
-    ("chain", "named", "right"),
+    ("chain", "network", "right"),
     [
         ("BTC", "regtest", False),
         ("BTC", "test", False),
+        ("BTC", "simulated", False),
         ("BTC", "main", True),
         ("ETH", "11155111", False),
+        ("ETH", "simulated", False),
         ("ETH", "1", True),
     ],
 )
 def test_the_network_is_that_of_the_settings(
-    chain: str, named: str, right: bool, tmp_path: Path, sale: Sale, now: datetime, monkeypatch: pytest.MonkeyPatch
+    chain: str,
+    network: str,
+    right: bool,
+    named: None,
+    tmp_path: Path,
+    sale: Sale,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     node = Node(tmp_path / "node.sqlite3", chain=chain)
-    monkeypatch.setattr(node, "network", lambda: named)
+    monkeypatch.setattr(node, "network", lambda: network)
     if right:
         deposits.follow(chain=chain, client=node, now=now)
-        assert ChainCursor.objects.get(chain=chain).network == named
+        assert ChainCursor.objects.get(chain=chain).network == network
         return
-    with pytest.raises(WrongChain, match=f"the node is on network {named}, the settings say"):
+    with pytest.raises(WrongChain, match=f"the node is on network {network}, the settings say"):
         deposits.follow(chain=chain, client=node, now=now)
     assert not FollowedBlock.objects.exists()
     assert ChainCursor.objects.get(chain=chain).trouble.startswith("the node is on network")
 
 
-@pytest.mark.parametrize("named", ["test", "testnet4"])
+@pytest.mark.parametrize("network", ["1", "11155111"])
+def test_where_no_node_is_named_only_a_simulated_chain_is_followed(
+    network: str, node: Node, sale: Sale, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(node, "network", lambda: network)
+        with pytest.raises(WrongChain, match=f"on network {network}, the settings say simulated"):
+            deposits.follow(chain="ETH", client=node, now=now)
+    deposits.follow(chain="ETH", client=node, now=now)
+    assert cursor().network == "simulated"
+
+
+@pytest.mark.parametrize("began", ["simulated", ""])
+def test_books_of_a_simulated_chain_do_not_go_on_on_a_real_one(
+    began: str, named: None, node: Node, tmp_path: Path, sale: Sale, now: datetime, settings: Any
+) -> None:
+    """Also those from before the network was written down."""
+    settings.NODES = {**settings.NODES, "ETH": None}
+    deposits.follow(chain="ETH", client=node, now=now)
+    ChainCursor.objects.update(network=began)
+    settings.NODES = {**settings.NODES, "ETH": settings.NODES["BTC"]}
+    other = Node(tmp_path / "real.sqlite3")
+    other.network = lambda: "1"  # type: ignore[method-assign]
+    with pytest.raises(WrongChain, match="the books began on simulated" if began else "genesis block"):
+        deposits.follow(chain="ETH", client=other, now=now)
+
+
+@pytest.mark.parametrize("network", ["test", "testnet4"])
 def test_books_that_began_on_one_test_network_do_not_go_on_on_the_other(
-    named: str, tmp_path: Path, sale: Sale, now: datetime, settings: Any, monkeypatch: pytest.MonkeyPatch
+    network: str,
+    named: None,
+    tmp_path: Path,
+    sale: Sale,
+    now: datetime,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings.BTC_NETWORK = "testnet"
     node = Node(tmp_path / "node.sqlite3", chain="BTC")
-    monkeypatch.setattr(node, "network", lambda: named)
+    monkeypatch.setattr(node, "network", lambda: network)
     deposits.follow(chain="BTC", client=node, now=now)
-    other = {"test": "testnet4", "testnet4": "test"}[named]
+    other = {"test": "testnet4", "testnet4": "test"}[network]
     monkeypatch.setattr(node, "network", lambda: other)
-    with pytest.raises(WrongChain, match=f"network {other}, the books began on {named}"):
+    with pytest.raises(WrongChain, match=f"network {other}, the books began on {network}"):
         deposits.follow(chain="BTC", client=node, now=now)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from ico import books, cursors, deposits, figures
-from ico.chains.base import Block, ChainUnavailable
+from ico.chains.base import Block, ChainUnavailable, MempoolUnread
 from ico.models import Deposit, Invitation
 from tests.ico.following.node import DEPTH, ETHER, Node, cursor, entries, pay, unavailable
 from tests.ico.people import address_of
@@ -102,3 +103,30 @@ def test_the_figures_tell_of_compensations_and_of_trouble(
         follower.step(now - timedelta(seconds=60))
     found = {(figure.name, labels): value for figure, labels, value in figures._chains()}
     assert found["stampede_chain_trouble_seconds", ("ETH",)] >= 60
+
+
+def test_blocks_are_followed_while_the_mempool_cannot_be_read(
+    node: Node,
+    person: Invitation,
+    follower: deposits.Follower,
+    now: datetime,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def unread() -> Any:
+        raise MempoolUnread("20 million of them")
+
+    waits = node.send(address_of(person, "ETH"), ETHER // 20)
+    follower.step(now)
+    with monkeypatch.context() as patched:
+        patched.setattr(node, "appeared", unread)
+        node.drop(waits)
+        pay(node, person)
+        for _ in range(3):
+            follower.step(now)
+    assert entries() == [30_000]
+    assert cursor().trouble == ""
+    assert Deposit.objects.get(txid=waits).state == "seen"  # nobody knows whether it was dropped
+    assert caplog.text.count("20 million of them") == 1
+    follower.step(now)
+    assert Deposit.objects.get(txid=waits).state == "dropped"
