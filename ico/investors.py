@@ -2,7 +2,8 @@
 
 Who pays how much and on which chain follows from the seed and the invitation alone, and who has paid already is asked
 of the chains when a player starts: so one that is stopped and started again goes on where it was, and pays nobody
-twice. Until then it remembers who is not due yet, and up to where it has looked.
+twice. Until then it remembers who is not due yet, and up to where it has looked. Where a payment failed, the chain is
+asked again before the next try: a node may have taken it and answered too late.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
+    """`txid` is empty where the node took the payment and failed before it said so."""
+
     invitation_id: int
     plan: Plan
     amount: int
@@ -78,6 +81,7 @@ class Player:
         self._floor = dict.fromkeys(purses, 0)
         self._above: dict[str, set[int]] = {chain: set() for chain in purses}
         self._due: dict[str, list[tuple[datetime, int]]] = {chain: [] for chain in purses}  # heaps of addresses' keys
+        self._in_doubt: set[int] = set()  # addresses' keys: whether the payment that failed was taken is not known
 
     def pay_due(self, *, chain: str, now: datetime) -> Iterator[Payment]:
         """Pay on this chain for everybody whose turn it is: at once, or if late when the time to pay is over. A payment
@@ -99,10 +103,13 @@ class Player:
         purse, due = self._purses[row.chain], self._due[row.chain]
         plan, amount = _amount(plan, row.owner, purse.least)
         try:
-            txid = purse.send(row.address, amount)
+            taken = row.pk in self._in_doubt and purse.paid([row.address])
+            self._in_doubt.add(row.pk)
+            txid = "" if taken else purse.send(row.address, amount)
         except ChainError:
             heapq.heapreplace(due, (now + AGAIN_AFTER, row.pk))
             raise
+        self._in_doubt.remove(row.pk)
         heapq.heappop(due)
         return Payment(row.owner_id, plan, amount, txid)
 
@@ -144,7 +151,7 @@ def _lowest_free(chain: str) -> int:
 
 
 def _address(key: int) -> DepositAddress:
-    joined = ("invitation__sale", "invitation__btc_rate", "invitation__eth_rate")
+    joined = ("invitation__sale", "invitation__release", "invitation__btc_rate", "invitation__eth_rate")
     return DepositAddress.objects.select_related(*joined).get(pk=key)
 
 
@@ -161,9 +168,13 @@ def _amount(plan: Plan, invitation: Invitation, least: int) -> tuple[Plan, int]:
     minimum there is no dust, and it is simply too little."""
     rate: Rate = invitation.btc_rate if plan.chain == Chain.BTC else invitation.eth_rate
     minimum = invitation.sale.minimum_deposit_cents
-    # The personal cap and not the allowance, which is cut when the time to pay is over.
-    whole = minimum if plan.manner == "dust" else invitation.sale.personal_cap_cents
+    whole = minimum if plan.manner == "dust" else _allowance(invitation)
     amount = max(least, 1, caps.amount_for(int(whole * plan.share), rate, plan.chain))
     if plan.manner == "dust" and caps.worth_cents(amount, rate, plan.chain) >= minimum:
         plan = replace(plan, manner="under")
     return plan, amount
+
+
+def _allowance(invitation: Invitation) -> int:
+    """Cents, as given: it is cut when the time to pay is over, and the sale may give others something else since."""
+    return int(invitation.release.inputs["allowance_cents"])

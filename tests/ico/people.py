@@ -20,7 +20,7 @@ def invited(*, sale: Sale, now: datetime, allowance_cents: int = 100_000) -> Inv
         size=1,
         served_before=0,
         served_after=1,
-        inputs={},
+        inputs={"allowance_cents": allowance_cents},
     )
     return Invitation.objects.create(
         sale=sale,

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.core.management import CommandError, call_command
 
-from ico import addresses, deposits, investors, nodes, purses
+from ico import addresses, caps, deposits, investors, nodes, purses
 from ico.chains.base import ChainUnavailable
 from ico.chains.purse import RealMoney
 from ico.models import Chain, Deposit, DepositAddress, Invitation, Sale
@@ -193,6 +193,50 @@ def test_a_chain_that_is_away_holds_back_its_own_and_is_tried_again(people, now,
     monkeypatch.setattr(node, "send", honest)
     assert len(list(one.pay_due(chain="BTC", now=now))) == on_btc - 2
     assert len(list(one.pay_due(chain="BTC", now=now + investors.AGAIN_AFTER))) == 2
+
+
+@pytest.mark.parametrize("honest_answers", [True, False])
+def test_a_payment_that_was_taken_and_not_answered_is_not_made_again(people, now, monkeypatch, honest_answers) -> None:
+    """The node takes it and answers too late. The control: a chain that denies it is paid twice."""
+    one, sent = player(), []
+    for name in Chain.values:
+        node = nodes.simulated(name)
+
+        def send(address, amount, honest=node.send) -> str:
+            sent.append(address)
+            honest(address, amount)
+            if sent.count(address) == 1:
+                raise ChainUnavailable("it had not answered after 10 s")
+            return "0x1"
+
+        monkeypatch.setattr(node, "send", send)
+        if not honest_answers:
+            monkeypatch.setattr(node, "paid", lambda given: set())
+    failures, payments = 0, []
+    while len(payments) < len(people):
+        for name in Chain.values:
+            try:
+                payments += one.pay_due(chain=name, now=now)
+            except ChainUnavailable:
+                failures += 1
+        now += investors.AGAIN_AFTER
+    assert {payment.invitation_id for payment in payments} == {person.pk for person in people}
+    assert failures == len(people)
+    assert {payment.txid for payment in payments} == ({""} if honest_answers else {"0x1"})
+    assert sorted(map(sent.count, set(sent))) == [1 if honest_answers else 2] * len(people)
+
+
+def test_what_was_reserved_counts_and_not_what_the_sale_gives_now(sale, now) -> None:
+    small = joined(sale=sale, now=now, allowance_cents=40_000)
+    late = joined(sale=sale, now=now, allowance_cents=70_000)
+    Sale.objects.update(personal_cap_cents=5)
+    assert sum(p.amount for p in look(player("exact=1"), now) if p.invitation_id == small.pk) in (
+        caps.amount_for(40_000, small.btc_rate, "BTC"),
+        caps.amount_for(40_000, small.eth_rate, "ETH"),
+    )
+    Invitation.objects.update(allowance_cents=0)  # the time to pay is over
+    again = investors._amount(investors.Plan("late", "ETH", 1.0), Invitation.objects.get(pk=late.pk), 1)[1]
+    assert again == caps.amount_for(70_000, late.eth_rate, "ETH")
 
 
 def test_where_the_chain_passes_no_dust_on_it_is_simply_too_little(people, now, monkeypatch) -> None:
