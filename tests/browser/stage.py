@@ -81,6 +81,11 @@ def fill(blocks: str, full: str) -> None:
     release.release(sale_id=_sale_id(), holder="stage", now=timezone.now())
 
 
+def followed(chain: str) -> bool:
+    """Whether the follower of this chain, a process of its own, has taken in a block."""
+    return ChainCursor.objects.filter(chain=chain, height__gte=0).exists()
+
+
 def trouble(chain: str, *words: str) -> None:
     """The follower of this chain stands still, and wrote down what its node said."""
     known = {"followed_at": timezone.now(), "trouble": " ".join(words), "trouble_since": timezone.now()}
@@ -117,7 +122,7 @@ def _sale_id() -> int:
     return sales.current().pk
 
 
-_ACTS = (prepare, number, invite, pay, mine, let_lapse, close, fill, trouble, take_away, put_back)
+_ACTS = (prepare, number, invite, pay, mine, let_lapse, close, fill, followed, trouble, take_away, put_back)
 ACTS: dict[str, Callable[..., Any]] = {act.__name__: act for act in _ACTS}
 
 if __name__ == "__main__":

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.conftest import ROOT, Stage, Visitor, on_stage, sync_api
+from tests.beside import beside
+from tests.browser.conftest import Stage, Visitor, on_stage, sync_api
 from tests.browser.test_journey import enter, seen, sign_up, somebody
+from tests.deadline import until
 from tests.nodes import anvil
 from tests.nodes.anvil import ETHER, Anvil
 
@@ -40,21 +39,12 @@ def stage(chromium_path: str, node: Anvil, tmp_path_factory: pytest.TempPathFact
     data = tmp_path_factory.mktemp("stage")
     settings = {"STAMPEDE_ETH_NODE": node.url, "STAMPEDE_ETH_CHAIN_ID": str(node.chain_id)}
     settings |= {"STAMPEDE_ETH_CONFIRMATIONS": str(REQUIRED), "STAMPEDE_POLL_SECONDS": "0.5"}
-    with on_stage(data, **settings) as running, _follower(running):
-        yield running
-
-
-@contextmanager
-def _follower(stage: Stage) -> Iterator[None]:
-    with (stage.data / "follower.log").open("wb") as log:
-        command = [sys.executable, "manage.py", "follow_chains"]
-        process = subprocess.Popen(command, cwd=ROOT, env=stage.environment, stdout=log, stderr=log)
-        try:
-            yield
-            assert process.poll() is None, (stage.data / "follower.log").read_text()
-        finally:
-            process.terminate()
-            process.wait(30)
+    with on_stage(data, **settings) as running:
+        log = data / "follower.log"
+        with beside("follow_chains", environment=running.environment, log=log):
+            # What a page waits for is no program's start.
+            until(lambda: running.do("followed", "ETH"), f"the follower begins ({log})")
+            yield running
 
 
 class Payer:

@@ -3,20 +3,18 @@ afterwards everything that arrived is credited, once."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from config.supervising import BASE
 from deploy.local import anvil, environment, knots, layout
 from deploy.local.asking import ask
 from deploy.local.layout import Layout
 from tests.absent import absent
+from tests.beside import beside
 from tests.deadline import until
 from tests.deploy.driving import nothing_runs
 from tests.deploy.driving import stack as typed
@@ -53,18 +51,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         typed("down", *where)
 
 
-@contextmanager
-def investors(stack: Stack) -> Iterator[None]:
+def investors(stack: Stack) -> AbstractContextManager[None]:
     """People who pay for as long as the block lasts, and look again when a node was away."""
-    command = [sys.executable, "manage.py", "play_investors", "--mix", "exact=60,under=20,over=20"]
-    with (stack.data / "investors.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=BASE, env=stack.environment, stdout=log, stderr=log)
-        try:
-            yield
-            assert process.poll() is None, (stack.data / "investors.log").read_text()
-        finally:
-            process.terminate()
-            process.wait(30)
+    command = ["play_investors", "--mix", "exact=60,under=20,over=20"]
+    return beside(*command, environment=stack.environment, log=stack.data / "investors.log")
 
 
 def test_bitcoin_is_a_real_node_wherever_it_can_be_had(stack: Stack) -> None:
