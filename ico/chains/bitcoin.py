@@ -1,4 +1,4 @@
-"""A Bitcoin node over JSON-RPC: Bitcoin Core or Knots, of version 25 or newer.
+"""A Bitcoin node over JSON-RPC: Bitcoin Core or Knots, tested with Knots 29.
 
 It must have every block since the first address was issued (for those that a pruned node has no more it answers with
 `ChainUnavailable`) and keep a mempool. An index of all transactions (`-txindex=1`) is used where it is there; see
@@ -15,6 +15,7 @@ from ico.chains import bitcoin_answers as answers
 from ico.chains.answers import mapping, shown
 from ico.chains.base import BadAnswer, Balances, Block, ChainBusy, ChainUnavailable, NodeBehind, Transfer
 from ico.chains.bitcoin_mempool import Mempool
+from ico.chains.connection import TooLong
 from ico.chains.rpc import FEW_BYTES, MOST_BYTES, Call, Rpc, RpcError
 from ico.chunks import chunks
 
@@ -135,8 +136,14 @@ class BitcoinNode:
         return [answers.header(one, of=block_hash) for one, block_hash in zip(told, hashes, strict=True)]
 
     def _whole(self, blocks: Sequence[Block], *, with_outputs: bool) -> list[Any]:
-        calls = (("getblock", [block.hash, 2 if with_outputs else 1]) for block in blocks)
-        return self._ask(calls, most_bytes=MOST_BYTES)
+        """What they are grouped by only says about how long they are: a group that is too long is asked one by one."""
+        calls: list[Call] = [("getblock", [block.hash, 2 if with_outputs else 1]) for block in blocks]
+        try:
+            return self._ask(calls, most_bytes=MOST_BYTES)
+        except TooLong:
+            if len(calls) == 1:
+                raise
+            return [self._ask([call], most_bytes=MOST_BYTES)[0] for call in calls]
 
     def _txids(self, blocks: Sequence[Block]) -> set[str]:
         told = self._whole(blocks, with_outputs=False)
