@@ -32,13 +32,15 @@ CREATE VIEW IF NOT EXISTS arrivals AS
     WHERE NOT fails AND amount <> '0';
 """
 WAIT_SECONDS = 30
+VERSION = 1  # of the contents; 0: Ethereum's addresses stand there with their checksum
 
 
 class ChainFile:
     """A connection must not pass a fork (its locks would not) nor be used by two threads at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, chain: str) -> None:
         self._path = path
+        self._chain = chain
         self._local = threading.local()
 
     def connection(self) -> sqlite3.Connection:
@@ -60,4 +62,14 @@ class ChainFile:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=NORMAL")
         db.executescript(TABLES)
+        if db.execute("PRAGMA user_version").fetchone()[0] < VERSION:
+            self._renew(db)
         return db
+
+    def _renew(self, db: sqlite3.Connection) -> None:
+        """Once in the life of a file. Two that do it at the same time do it one after the other, and twice is once."""
+        db.execute("BEGIN IMMEDIATE")
+        if self._chain == "ETH":
+            db.execute("UPDATE outputs SET address = lower(address) WHERE address <> lower(address)")
+        db.execute(f"PRAGMA user_version = {VERSION}")
+        db.execute("COMMIT")

@@ -43,7 +43,7 @@ class SimulatedNode:
     def __init__(self, path: Path, *, chain: str) -> None:
         self.chain = chain
         self._told = 0  # how far `appeared` has told the mempool
-        self._file = ChainFile(path)
+        self._file = ChainFile(path, chain=chain)
 
     def close(self) -> None:
         self._file.close()
