@@ -4,13 +4,14 @@ python -m bench.match_block [rounds]
 
 A full block: 4,000 outputs, 40 of them to addresses that were handed out, the others to strangers that no round has
 seen before. Told is the CPU time of one block, the client's and the database server's together, on SQLite and, where
-it is installed, on MariaDB. The goal is 50 ms.
+it is installed, on MariaDB. The goal is 50 ms; exits with 1 when it is missed.
 """
 
 import multiprocessing
 import os
 import secrets
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -28,7 +29,9 @@ from bench.side_by_side import machine, ratio, shown
 OUTPUTS, OURS = 4_000, 40
 SIZES = (10_000, 1_000_000)
 BLOCKS_A_ROUND = 10
-MICROSECONDS = 1e6
+FILLED_AT_ONCE = 50_000
+GOAL = 50.0  # ms of CPU for a block
+MILLISECONDS, MICROSECONDS = 1e3, 1e6
 
 
 def main() -> None:
@@ -43,11 +46,13 @@ def main() -> None:
         else:
             started = opened.enter_context(servers(folder / "stack", "primary"))
             places["MariaDB"] = {f"{size:,}": _own_database(started, size) for size in SIZES}
-        for database, sizes in places.items():
-            _compare(database, sizes, rounds)
+        took = {database: _compare(database, sizes, rounds) for database, sizes in places.items()}
+    if late := [f"{database}: {cpu:.1f} ms" for database, cpu in took.items() if cpu > GOAL]:
+        sys.exit(f"The goal of {GOAL:g} ms is missed on {', '.join(late)}.")
 
 
-def _compare(database: str, places: dict[str, dict[str, str]], rounds: int) -> None:
+def _compare(database: str, places: dict[str, dict[str, str]], rounds: int) -> float:
+    """Milliseconds of CPU for a block among a million addresses."""
     with ExitStack() as opened:
         blocks = {}
         for size, environment in places.items():
@@ -68,9 +73,12 @@ def _compare(database: str, places: dict[str, dict[str, str]], rounds: int) -> N
                 found[name].append(here.recv())
     shown(found, unit=f"µs of CPU for a block, {rounds} rounds of {BLOCKS_A_ROUND} blocks")
     few, many = found.values()
+    cpu = statistics.median(many) / MICROSECONDS * MILLISECONDS
     print(
-        f"matching a full block on {database}: 1,000,000 addresses cost {ratio(many, few):.2f} of 10,000 ({machine()})"
+        f"matching a full block on {database}: 1,000,000 addresses cost {ratio(many, few):.2f} of 10,000, {cpu:.1f} ms,"
+        f" goal {GOAL:g} ({machine()})"
     )
+    return cpu
 
 
 def _match(environment: dict[str, str], size: int, there: Connection) -> None:
@@ -86,11 +94,7 @@ def _match(environment: dict[str, str], size: int, there: Connection) -> None:
     from ico.chains.base import Transfer
 
     call_command("migrate", verbosity=0)
-    with connection.cursor() as cursor:
-        for statement in FILL[connection.vendor]:
-            cursor.execute(statement, {"size": size} if "%(size)s" in statement else None)
-        cursor.execute("SELECT wire FROM ico_depositaddress WHERE id %% %s = 0 LIMIT %s", [size // OURS, OURS])
-        ours = [row[0] for row in cursor.fetchall()]
+    ours = _fill(size)
     cpu = _cpu_of(connection.vendor)
 
     def block() -> list[tuple[Transfer, None]]:
@@ -136,25 +140,37 @@ def _own_database(environment: dict[str, str], size: int) -> dict[str, str]:
 
 
 # Without the people's rows, at which matching does not look. Addresses are scattered over the index as real ones are.
-FILL = {
-    "sqlite": [
-        "PRAGMA foreign_keys = OFF",
-        """
+PREPARED = {"sqlite": "PRAGMA foreign_keys = OFF", "mysql": "SET foreign_key_checks = 0"}
+FILLED = {
+    "sqlite": """
 INSERT INTO ico_depositaddress (chain, "index", address, invitation_id, issued_at)
-WITH RECURSIVE place(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM place WHERE n < %(size)s)
+WITH RECURSIVE place(n) AS (SELECT %(first)s UNION ALL SELECT n + 1 FROM place WHERE n < %(last)s)
 SELECT 'ETH', n, '0x' || lower(hex(randomblob(20))), n, '2026-01-01 00:00:00' FROM place
 """,
-        "ANALYZE",
-    ],
-    "mysql": [
-        "SET foreign_key_checks = 0",
-        """
+    "mysql": """
 INSERT INTO ico_depositaddress (chain, `index`, address, invitation_id, issued_at)
-SELECT 'ETH', seq, concat('0x', sha1(seq)), seq, '2026-01-01 00:00:00' FROM seq_1_to_1000000 WHERE seq <= %(size)s
+SELECT 'ETH', seq, concat('0x', sha1(seq)), seq, '2026-01-01 00:00:00' FROM seq_1_to_1000000
+WHERE seq BETWEEN %(first)s AND %(last)s
 """,
-        "ANALYZE TABLE ico_depositaddress",
-    ],
 }
+COUNTED = {"sqlite": "ANALYZE", "mysql": "ANALYZE TABLE ico_depositaddress"}
+
+
+def _fill(size: int) -> list[str]:
+    """The addresses that get paid. In parts, as a client does not wait for a statement for ever."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(PREPARED[connection.vendor])
+        for first in range(1, size + 1, FILLED_AT_ONCE):
+            cursor.execute(FILLED[connection.vendor], {"first": first, "last": min(size, first + FILLED_AT_ONCE - 1)})
+        cursor.execute(COUNTED[connection.vendor])
+        cursor.execute("SELECT count(*) FROM ico_depositaddress")
+        if cursor.fetchone()[0] != size:
+            sys.exit(f"not {size:,} addresses")
+        cursor.execute("SELECT wire FROM ico_depositaddress WHERE id %% %s = 0 LIMIT %s", [size // OURS, OURS])
+        return [row[0] for row in cursor.fetchall()]
+
 
 if __name__ == "__main__":
     main()

@@ -49,7 +49,9 @@ def ratio(these: list[float], those: list[float]) -> float:
 
 
 def machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    """What it was measured on, and how busy it was in the last minute, the measurement's own work included."""
+    kind = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores, {kind}, load {os.getloadavg()[0]:.1f}"
 
 
 @contextmanager
