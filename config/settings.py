@@ -320,8 +320,7 @@ LOGGING = {
     "loggers": {
         "django.request": {"level": "ERROR"},
         "botocore": {"level": "WARNING"},  # tells where it found its credentials, each time
-        "httpx": {"level": "WARNING"},  # tells each address it asks, and hosted nodes have a key in theirs
-        "httpcore": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},  # tells each step of each question to a node
         # A wrong Host header is the sender's business; answering it with a traceback fills the disk.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         # One line that a task came and one that it went, for every task: what it did is told by itself.

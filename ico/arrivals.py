@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import islice
-from typing import TypeVar
 
 from django.db.models import Q
 
 from ico import books, owners
 from ico.chains.base import Block, Transfer
+from ico.chunks import OF_A_STATEMENT as CHUNK
+from ico.chunks import chunks
 from ico.models import Deposit
 
 State, Review = Deposit.State, Deposit.Review
 Key = tuple[str, int]
-T = TypeVar("T")
-CHUNK = 500  # SQLite takes at least 999 parameters in one statement
 # In no block: what waits, and what was compensated.
 WAITING = Q(state=State.SEEN) | Q(state=State.REVIEW, review=Review.REORG, block_height=None)
 
@@ -101,7 +99,7 @@ def _newest(found: Iterable[Arrival]) -> dict[Key, Arrival]:
 def _known(chain: str, keys: Iterable[Key]) -> dict[Key, Deposit]:
     wanted = set(keys)
     rows = Deposit.objects.filter(chain=chain)
-    found = (row for chunk in _chunks({txid for txid, _ in wanted}) for row in rows.filter(txid__in=chunk))
+    found = (row for chunk in chunks({txid for txid, _ in wanted}) for row in rows.filter(txid__in=chunk))
     return {key: row for row in found if (key := (row.txid, row.position)) in wanted}
 
 
@@ -162,17 +160,11 @@ def _save_places(deposits: Iterable[Deposit]) -> None:
     for deposit in deposits:
         places.setdefault((deposit.state, deposit.block_height, deposit.block_hash), []).append(deposit.pk)
     for (state, height, block_hash), keys in places.items():
-        for chunk in _chunks(keys):
+        for chunk in chunks(keys):
             Deposit.objects.filter(pk__in=chunk).update(state=state, block_height=height, block_hash=block_hash)
 
 
 def _drop(chain: str, txids: Collection[str]) -> None:
     """What was compensated keeps the word for it: its entries stay in the ledger."""
-    for chunk in _chunks(txids):
+    for chunk in chunks(txids):
         Deposit.objects.filter(WAITING, chain=chain, txid__in=chunk).update(state=State.DROPPED)
-
-
-def _chunks(values: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(values)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk

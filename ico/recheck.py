@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from itertools import islice
 
 from ico.chains.base import Block, ChainClient
+from ico.chunks import chunks
 from ico.models import Deposit
 
 MOST_BLOCKS = 500
-CHUNK = 500  # SQLite takes at least 999 parameters in one statement
 Arrival = tuple[str, int, str, int]  # txid, position, address as blocks write it, amount
 
 
@@ -48,7 +47,7 @@ def read_again(*, chain: str, client: ChainClient, addresses: Collection[int], u
 def _by_height(chain: str, addresses: Collection[int], up_to: int) -> dict[int, list[Deposit]]:
     rows = Deposit.objects.filter(chain=chain, block_height__lte=up_to).exclude(state=Deposit.State.DROPPED)
     found: dict[int, list[Deposit]] = defaultdict(list)
-    for chunk in _chunks(addresses):
+    for chunk in chunks(addresses):
         for deposit in rows.filter(address_id__in=chunk).select_related("address"):
             found[deposit.block_height or 0].append(deposit)
     return found
@@ -62,9 +61,3 @@ def _arrived(client: ChainClient, block: Block, txids: set[str]) -> set[Arrival]
 
 def _arrival(deposit: Deposit) -> Arrival:
     return deposit.txid, deposit.position, deposit.address.wire, deposit.amount
-
-
-def _chunks(values: Iterable[int]) -> Iterable[Sequence[int]]:
-    rest = iter(values)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk
