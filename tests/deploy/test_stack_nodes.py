@@ -121,6 +121,7 @@ def test_books_keep_the_chains_that_they_began_with(place: Layout, monkeypatch: 
 def test_on_another_platform_only_who_wants_a_real_node_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     monkeypatch.setattr(npm, "install", lambda *_, **__: pytest.fail("installed what cannot run"))
     monkeypatch.setattr(knots, "install", lambda say: None)
