@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db.models import F
 
 from config import audit
-from ico import addresses, deposits, invitations, money_invariants, outbox, waitlist
+from ico import addresses, deposits, invitations, outbox, waitlist
 from ico.models import (
     ChainCursor,
     Deposit,
@@ -211,23 +211,6 @@ def test_a_reorg_that_is_not_followed_yet_is_no_breach(books: Sale, now: datetim
     deposits.follow(chain="BTC", client=chain, now=now)
     assert Deposit.objects.get().review in ("reorg", "")
     assert broken(now) == set()
-
-
-def test_a_follower_that_rewinds_after_the_last_look_is_no_breach(books: Sale, now: datetime, monkeypatch) -> None:
-    """The rival stands exactly behind the audit's last question to the node."""
-    chain, honest = simulated("BTC"), money_invariants.is_there
-
-    def then_a_reorg(client, point) -> bool:
-        there = honest(client, point)
-        if there and client.chain == "BTC":
-            chain.reorg(7)
-            deposits.follow(chain="BTC", client=chain, now=now)
-        return there
-
-    monkeypatch.setattr(money_invariants, "is_there", then_a_reorg)
-    found = money_invariants.deposits_on_chain_once(audit.Evidence(now=now))
-    assert Deposit.objects.get().block_height is None
-    assert (found.checked, found.breaches) == (1, ())
 
 
 class TestTheCommand:

@@ -66,6 +66,23 @@ def test_a_follower_that_lags_is_no_breach(node: Node, person: Invitation, now: 
     assert found(now) == (1, ())
 
 
+def test_a_follower_that_rewinds_after_the_last_look_is_no_breach(
+    node: Node, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rival stands exactly behind the last question to the node."""
+    honest = onchain.is_there
+
+    def then_a_reorg(client: Node, point: Any) -> bool:
+        there = honest(client, point)
+        client.reorg(DEPTH + 2)
+        deposits.follow(chain="ETH", client=client, now=now)
+        return there
+
+    monkeypatch.setattr(money_invariants, "is_there", then_a_reorg)
+    assert found(now) == (1, ())
+    assert Deposit.objects.get().block_height is None
+
+
 def test_a_reorg_while_it_is_read_is_read_again(node: Node, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     honest, reorgs = onchain.transfers_to_us, [DEPTH + 2]
 
@@ -88,7 +105,7 @@ def test_without_the_second_look_a_reorg_would_be_a_breach(
     real = onchain.transfers_to_us("ETH", node, last=node.tip().height)
     node.reorg(DEPTH + 2)
     deposits.follow(chain="ETH", client=node, now=now)
-    assert money_invariants._held_against("ETH", node.tip().height, real) != []
+    assert money_invariants._held_against("ETH", real, money_invariants._booked("ETH", node.tip().height)) != []
 
 
 def test_a_chain_that_never_stands_still_is_named(node: Node, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
