@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,8 @@ class Anvil:
         """The kernel still takes connections, and nobody ever answers: what a lost network looks like."""
         assert self.process
         self.process.send_signal(signal.SIGSTOP)
+        # The signal stops one thread after the other; the parent is told when the last one stands.
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         assert self.process
