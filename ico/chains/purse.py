@@ -122,7 +122,7 @@ class RegtestPurse:
 
     def paid(self, addresses: Collection[str]) -> set[str]:
         # A replaced or double-spent one has a negative depth, and paid nobody.
-        valid = (one for one in self._payments() if one.get("category") == "send" and one.get("confirmations", 0) >= 0)
+        valid = (one for one in self._payments() if one.get("category") == "send" and _depth(one) >= 0)
         return set(addresses) & {str(one.get("address")) for one in valid}
 
     def _payments(self) -> Iterator[dict[str, Any]]:
@@ -155,6 +155,13 @@ def _chosen(wallets: Any) -> str:
     if len(names) != 1:
         raise EmptyPurse(f"the Bitcoin node has {len(names)} wallets open and none of them is called {WALLET}")
     return _text(names[0])
+
+
+def _depth(payment: dict[str, Any]) -> int:
+    depth = payment.get("confirmations", 0)
+    if type(depth) is not int:
+        raise BadAnswer(f"the depth of a payment cannot be {shown(depth)}")
+    return depth
 
 
 def _whole(told: Any) -> int:

@@ -192,3 +192,19 @@ def test_asking_for_a_purse_asks_no_node(chain: str) -> None:
     assert one.least == (294 if chain == "BTC" else 1)
     with pytest.raises(ChainUnavailable):
         one.paid(["x"])
+
+
+def test_what_a_node_says_is_shown_and_not_repeated(anvil: Node) -> None:
+    anvil.answers["eth_accounts"] = ["\x1b[31m\n" + "x" * 5_000]
+    anvil.answers["eth_sendTransaction"] = {"code": -32003, "message": "Insufficient funds for gas"}
+    with pytest.raises(EmptyPurse) as raised:
+        purse.on_node("ETH", anvil.address).send(OURS, 7)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize("depth", ["9", None, 1.5, []])
+def test_a_depth_that_is_no_number_is_named(regtest: Node, depth: object) -> None:
+    regtest.answers["listtransactions"] = [{"category": "send", "address": "paid", "confirmations": depth}]
+    with pytest.raises(BadAnswer, match="the depth of a payment cannot be"):
+        purse.on_node("BTC", regtest.address).paid(["paid"])
