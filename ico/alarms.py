@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count
 
 from config.cache import remembered
@@ -13,13 +14,17 @@ from ico import owed
 from ico.amounts import in_coins
 from ico.models import Chain, ChainCursor, Deposit, Lease
 
-SILENT = timedelta(seconds=30)  # a step takes less, also one of many blocks
+SILENT = timedelta(seconds=30)  # most steps take less, also those of many blocks
+# A chain whose newest block is as old as this many take stands still: two hours on Bitcoin, five minutes on Ethereum.
+STILL_BLOCKS = {Chain.BTC.value: 12, Chain.ETH.value: 25}
+BLOCK_SECONDS = {Chain.BTC.value: 600.0, Chain.ETH.value: 12.0}
+LEAST_STILL_SECONDS = 30.0
 COUNTED_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """`about`: follower, node, undone or owed. `since`: None where nobody wrote it down."""
+    """`about`: follower, step, node, still, load, undone or owed. `since`: None where nobody wrote it down."""
 
     about: str
     grave: bool
@@ -37,10 +42,26 @@ def _following(cursors: Sequence[ChainCursor], now: datetime) -> Iterator[Alarm]
     for chain, label in Chain.choices:
         cursor = known.get(chain)
         last = cursor.followed_at if cursor else None
-        if f"follow:{chain}" not in at_work and (last is None or last < now - SILENT):
-            yield Alarm("follower", True, f"Nobody follows {label}: no payment is seen.", last)
-        elif cursor and cursor.trouble:
-            yield Alarm("node", False, f"{label}: {cursor.trouble}", cursor.trouble_since)
+        trouble = cursor.trouble if cursor else ""
+        silent = last is None or last < now - SILENT
+        if f"follow:{chain}" not in at_work and silent:
+            why = f" ({trouble})" if trouble else ""
+            yield Alarm("follower", True, f"Nobody follows {label}: no payment is seen{why}.", last)
+        elif cursor and trouble:
+            yield Alarm("node", False, f"{label}: {trouble}", cursor.trouble_since)
+        elif cursor and silent:
+            yield Alarm("step", False, f"{label}: one step takes long; no payment is seen meanwhile.", last)
+        elif cursor and cursor.tip_at and cursor.tip_at < now - longest_still(chain):
+            text = f"{label}: no new block. The node stands still; nobody's time to pay ends meanwhile."
+            yield Alarm("still", True, text, cursor.tip_at)
+        if cursor and cursor.load_trouble:
+            yield Alarm("load", False, f"{label}'s load is not read: {cursor.load_trouble}")
+
+
+def longest_still(chain: str) -> timedelta:
+    """How old the newest block of a chain may be. A simulated one has its own pace."""
+    pace = settings.SIMULATED_BLOCK_SECONDS if settings.NODES[chain] is None else BLOCK_SECONDS
+    return timedelta(seconds=max(LEAST_STILL_SECONDS, STILL_BLOCKS[chain] * pace[chain]))
 
 
 def _deposits() -> Iterator[Alarm]:

@@ -41,6 +41,7 @@ MESSAGES = Figure("stampede_outbox_messages", "Mails by state.", ("state",))
 OVERDUE = Figure("stampede_outbox_overdue_seconds", "How long the oldest mail that is due has been due.")
 
 BEHIND = Figure("stampede_chain_behind_blocks", "Blocks between the chain's tip and where we are.", ("chain",))
+TIP_AGE = Figure("stampede_chain_tip_age_seconds", "Age of the tip by its own time, when last looked at.", ("chain",))
 FOLLOWED = Figure("stampede_chain_followed_age_seconds", "Age of the last step along the chain.", ("chain",))
 TROUBLE = Figure("stampede_chain_trouble_seconds", "Since when the chain is not followed; 0 when it is.", ("chain",))
 DEPOSITS = Figure(
@@ -110,7 +111,10 @@ def mails_overdue(now: datetime) -> float:
 def _chains() -> Iterator[tuple[Figure, tuple[str, ...], float]]:
     now = timezone.now()
     for cursor in ChainCursor.objects.order_by("chain"):
-        yield BEHIND, (cursor.chain,), max(0, cursor.tip_height - cursor.height)
+        if not cursor.trouble:  # else nobody knows where the tip is
+            yield BEHIND, (cursor.chain,), max(0, cursor.tip_height - cursor.height)
+        if cursor.tip_at:
+            yield TIP_AGE, (cursor.chain,), (now - cursor.tip_at).total_seconds()
         if cursor.followed_at:
             yield FOLLOWED, (cursor.chain,), (now - cursor.followed_at).total_seconds()
         since = cursor.trouble_since or now
@@ -161,7 +165,7 @@ FIGURES = (
     Figures("line", (NUMBERED, UNNUMBERED, SERVED, RESERVED, TOTAL, GATE, REASON, DECIDED), _line),
     Figures("board", (BOARD_AGE, WAITING), _boards),
     Figures("outbox", (MESSAGES, OVERDUE), _outbox),
-    Figures("chains", (BEHIND, FOLLOWED, TROUBLE, LOAD), _chains),
+    Figures("chains", (BEHIND, TIP_AGE, FOLLOWED, TROUBLE, LOAD), _chains),
     Figures("deposits", (DEPOSITS, COMPENSATED), _deposits),
     Figures("addresses", (READY, HIGHEST), _addresses),
 )

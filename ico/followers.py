@@ -11,12 +11,14 @@ import threading
 import time
 from datetime import datetime, timedelta
 
+from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 from django.utils import timezone
 
-from ico import deposits, leases, nodes
-from ico.chains.base import ChainError
+from ico import cursors, leases
+from ico.chains.base import ChainBusy, ChainError, ChainUnavailable, NodeBehind
 from ico.models import Chain
+from ico.steps import Steps
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +27,9 @@ PAUSE_SECONDS = 1.0  # between two steps, once everything is followed
 BREATH_SECONDS = 0.1
 LEASE_SECONDS = 20.0  # a leader that died is followed by another after this
 RENEWED_SECONDS = 5.0
-LOAD_SECONDS = 5.0
-PROGRESS_SECONDS = 5.0
+TURN_SECONDS = 600.0  # a step that takes longer is not at work any more, and another process may try
+LONGEST_PAUSE_SECONDS = 60.0  # between two questions to a node that does not answer
+FAILING_SECONDS = 60.0  # then another process may try, which may ask another node
 STOP_SECONDS = 25.0  # less than the 30 s that supervisor waits before it kills
 
 
@@ -40,6 +43,7 @@ def run(stop: threading.Event) -> None:
             if not hand.thread.is_alive():
                 stop.set()
                 raise RuntimeError(f"{hand.chain} is not followed any more")
+            hand.stay()
     deadline = time.monotonic() + STOP_SECONDS
     for hand in hands:
         hand.thread.join(max(0.0, deadline - time.monotonic()))
@@ -48,16 +52,15 @@ def run(stop: threading.Event) -> None:
             hand.give_up()
 
 
-def once() -> None:
-    """One step along each chain, whoever leads. Raises what the first one that failed did, after all were tried."""
-    failed: list[Exception] = []
+def once() -> dict[str, Exception]:
+    """One step along each chain, whoever leads. Answers what went wrong, by chain."""
+    failed: dict[str, Exception] = {}
     for chain in Chain.values:
         try:
             Steps(chain).take()
-        except Exception as error:  # noqa: BLE001 (raised below)
-            failed.append(error)
-    if failed:
-        raise failed[0]
+        except Exception as error:  # noqa: BLE001 (handed to the caller)
+            failed[chain] = error
+    return failed
 
 
 class Leadership:
@@ -71,85 +74,23 @@ class Leadership:
 
     def held(self, now: datetime) -> bool:
         """Asks the database only now and then: a lease that was just renewed is still ours."""
-        if self._renewed and timedelta() <= now - self._renewed < timedelta(seconds=RENEWED_SECONDS):
+        if not self._is_due(now):
             return True
         mine = leases.held(self._name, holder=self._holder, seconds=LEASE_SECONDS, now=now)
         self._renewed = now if mine else None
         return mine
 
+    def renew(self, now: datetime) -> None:
+        """Go on leading, for who does so."""
+        if self._renewed and self._is_due(now):
+            self.held(now)
+
+    def _is_due(self, now: datetime) -> bool:
+        return not (self._renewed and timedelta() <= now - self._renewed < timedelta(seconds=RENEWED_SECONDS))
+
     def give_up(self) -> None:
         self._renewed = None
         leases.give_up(self._name, holder=self._holder)
-
-
-class Steps:
-    """Step after step along one chain, with one client, told to the log."""
-
-    def __init__(self, chain: str) -> None:
-        self.chain = chain
-        self._follower: deposits.Follower | None = None
-        self._progress = Progress(chain)
-        self._load_read = -LOAD_SECONDS
-        self._load_failure = ""
-
-    def take(self) -> bool:
-        """Whether there is more to follow at once."""
-        if self._follower is None:
-            self._follower = deposits.Follower(deposits.client_for(self.chain))
-        followed = self._follower.step(timezone.now())
-        if followed.rewound:
-            logger.warning("%s gave up %d blocks that were followed", self.chain, followed.rewound)
-        if followed.booked:
-            logger.info("%s at block %d: %d deposits were booked", self.chain, followed.height, followed.booked)
-        self._progress.tell(followed)
-        if self.chain == Chain.ETH and time.monotonic() - self._load_read >= LOAD_SECONDS:
-            self._load_read = time.monotonic()
-            self._read_load()
-        return followed.lag > 0 and followed.blocks > 0
-
-    def _read_load(self) -> None:
-        """A reading that fails holds the releases by growing old; the chain is followed all the same."""
-        try:
-            deposits.read_load(client=nodes.gauged(), now=timezone.now())
-        except ChainError as error:
-            if str(error) != self._load_failure:
-                logger.warning("the load of %s was not read: %s", self.chain, error)
-            self._load_failure = str(error)
-        else:
-            self._load_failure = ""
-
-
-class Progress:
-    """One line every few seconds while a chain lags by more than one step can follow."""
-
-    def __init__(self, chain: str) -> None:
-        self._chain = chain
-        self._since: float | None = None
-        self._blocks = 0
-
-    def tell(self, followed: deposits.Followed) -> None:
-        now = time.monotonic()
-        if self._since is None:
-            if followed.lag <= 0:
-                return
-            self._since, self._blocks = now, 0
-            logger.info("%s lags by %d blocks", self._chain, followed.lag)
-            return
-        self._blocks += followed.blocks
-        if followed.lag <= 0:
-            self._since = None
-            logger.info("%s has caught up, at block %d", self._chain, followed.height)
-        elif now - self._since >= PROGRESS_SECONDS:
-            rate = self._blocks / (now - self._since)
-            self._since, self._blocks = now, 0
-            logger.info(
-                "%s at block %d of %d: %.1f blocks/s, %d to go",
-                self._chain,
-                followed.height,
-                followed.tip_height,
-                rate,
-                followed.lag,
-            )
 
 
 class Hand:
@@ -161,44 +102,91 @@ class Hand:
         self._stop = stop
         self._leadership = Leadership(chain)
         self._steps = Steps(chain)
+        self._lock = threading.Lock()  # over the leadership: the process renews it while the thread is in a step
         self._leads = False
+        self._turn_at = 0.0  # when the last step began, by the monotonic clock
         self._failure = ""
+        self._failing_since: float | None = None
+        self._pause = PAUSE_SECONDS
+        self._stands_back_until = 0.0
+        self._stood_back = False  # since the last step that was one
 
     def give_up(self) -> None:
-        self._leadership.give_up()
+        with self._lock:
+            self._leadership.give_up()
+
+    def stay(self) -> None:
+        """Keep the lead while a step or a pause after one takes longer than the lease. Of another thread."""
+        if time.monotonic() - self._turn_at > TURN_SECONDS:
+            return
+        try:
+            with self._lock:
+                self._leadership.renew(timezone.now())
+        except Exception as error:  # noqa: BLE001 (the step itself meets the same database, and tells of it)
+            logger.info("%s: the lease was not renewed: %s", self.chain, cursors.plain(error))
+        finally:
+            connections.close_all()
 
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
-                self._stop.wait(BREATH_SECONDS if self._turn() else PAUSE_SECONDS)
+                self._stop.wait(self._turn())
             self.give_up()
         finally:
             connections.close_all()
 
-    def _turn(self) -> bool:
-        """Take a step if it is ours to take; whether to go on at once. Whatever goes wrong is told the log, once as
-        long as it stays the same."""
+    def _turn(self) -> float:
+        """Take a step if it is ours to take; how many seconds to wait then. Whatever goes wrong is told the log, once
+        as long as it stays the same."""
         try:
             close_old_connections()  # the server may have been restarted since the last step
-            more = self._is_leading() and self._steps.take()
+            if not self._is_leading():
+                return PAUSE_SECONDS
+            self._turn_at = time.monotonic()
+            more = self._steps.take()
         except Exception as error:  # noqa: BLE001 (told; whatever it is, the next turn tries again)
-            self._tell(error)
-            return False
+            return self._failed(error)
         if self._failure:
             logger.warning("%s is followed again", self.chain)
-        self._failure = ""
-        return more
+        self._failure, self._failing_since, self._pause, self._stood_back = "", None, PAUSE_SECONDS, False
+        return BREATH_SECONDS if more else PAUSE_SECONDS
+
+    def _failed(self, error: Exception) -> float:
+        """A node that does not answer, or asks for it, is left alone for longer and longer. After a minute of failures
+        whoever stands by may lead: its node may be a better one. Because of a node that is behind only once: when all
+        of them are, one must go on looking until the patience is over."""
+        self._tell(error)
+        now = time.monotonic()
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        if now - self._failing_since >= FAILING_SECONDS and not (self._stood_back and isinstance(error, NodeBehind)):
+            self._stand_back(now)
+        if not isinstance(error, ChainBusy | ChainUnavailable):
+            return PAUSE_SECONDS
+        pause, self._pause = self._pause, min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+        return pause
+
+    def _stand_back(self, now: float) -> None:
+        logger.warning("%s failed for %g s: another process may follow it", self.chain, FAILING_SECONDS)
+        self._failing_since, self._stood_back, self._leads = None, True, False
+        self._stands_back_until = now + LEASE_SECONDS
+        try:
+            self.give_up()
+        except DatabaseError:
+            logger.info("%s: the lease runs out by itself", self.chain)
 
     def _is_leading(self) -> bool:
-        leads = self._leadership.held(timezone.now())
+        if time.monotonic() < self._stands_back_until:
+            return False
+        with self._lock:
+            leads = self._leadership.held(timezone.now())
         if leads != self._leads:
             logger.info("%s is followed by %s", self.chain, "this process" if leads else "another process")
         self._leads = leads
         return leads
 
     def _tell(self, error: Exception) -> None:
-        told = str(error) or repr(error)
+        told = cursors.plain(error)
         if told != self._failure:
-            expected = isinstance(error, ChainError)
-            logger.warning("%s was not followed: %s", self.chain, told, exc_info=None if expected else error)
+            unexpected = None if isinstance(error, ChainError) else error
+            logger.warning("%s was not followed: %s", self.chain, told, exc_info=unexpected)
         self._failure = told

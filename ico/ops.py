@@ -21,7 +21,7 @@ from django.views.decorators.http import require_safe
 
 from config.cache import remembered
 from config.requests import explain
-from ico import addresses, alarms, board, figures, networks, ops_owed, reasons, sales
+from ico import alarms, board, figures, networks, ops_chains, ops_owed, reasons, sales
 from ico.chains.load import price_gwei
 from ico.models import Chain, ChainCursor, ChainReading, Deposit, LedgerEntry, Release, Sale
 from ico.reasons import gwei
@@ -80,10 +80,10 @@ def _answer(sale: Sale, now: datetime, *, sees_owed: bool) -> dict[str, Any]:
         "caps": _caps(sale),
         "outbox": _outbox(now),
         "gate": _gate(sale, reading, now),
-        "chains": _chains(cursors, now),
+        "chains": ops_chains.rows(cursors, now),
         "alarms": _alarms(cursors, now, sees_owed=sees_owed),
         "decisions": _decisions(newest),
-        "hold": _hold(sale, newest, reading, now),
+        "hold": _hold(sale, newest, reading, now, trouble=_load_trouble(cursors)),
         "last_batch": _last_batch(sale),
     }
 
@@ -122,39 +122,6 @@ def _outbox(now: datetime) -> dict[str, Any]:
     return {**figures.mails_by_state(), "overdue_seconds": round(figures.mails_overdue(now), 1)}
 
 
-def _chains(cursors: list[ChainCursor], now: datetime) -> list[dict[str, Any]]:
-    """A row for each chain, also for one that was never followed."""
-    known = {cursor.chain: cursor for cursor in cursors}
-    given = _addresses()
-    return [_chain(chain, known.get(chain), now) | given[chain] for chain in sorted(Chain.values)]
-
-
-def _chain(chain: str, cursor: ChainCursor | None, now: datetime) -> dict[str, Any]:
-    row: dict[str, Any] = {"chain": chain, "network": networks.network(chain).name}
-    if cursor is None:
-        return row | {"height": None, "tip": None, "behind": None, "age_seconds": None, "trouble": "", "since": None}
-    return row | {
-        "height": cursor.height,
-        "tip": cursor.tip_height,
-        "behind": max(0, cursor.tip_height - cursor.height),
-        "age_seconds": _age(cursor.followed_at, now),
-        "trouble": cursor.trouble,
-        "since": _moment(cursor.trouble_since or cursor.behind_since),
-    }
-
-
-def _addresses() -> dict[str, dict[str, Any]]:
-    """Counted, so remembered for a while."""
-
-    def counted() -> dict[str, dict[str, Any]]:
-        return {
-            one.chain: {"given": one.issued, "ahead": one.waiting, "highest": one.highest, "gap_limit": one.gap_limit}
-            for one in addresses.published()
-        }
-
-    return remembered("ops:addresses", seconds=COUNTED_MAX_AGE, make=counted)
-
-
 def _gate(sale: Sale, reading: ChainReading | None, now: datetime) -> dict[str, Any]:
     price = price_gwei(base_fee=int(reading.base_fee), tip=int(reading.tip)) if reading else None
     return {
@@ -166,7 +133,7 @@ def _gate(sale: Sale, reading: ChainReading | None, now: datetime) -> dict[str, 
         "price_text": None if price is None else gwei(price),
         "price_high": sale.gas_price_high_gwei,
         "price_low": sale.gas_price_low_gwei,
-        "age_seconds": _age(reading.observed_at, now) if reading else None,
+        "age_seconds": ops_chains.age(reading.observed_at, now) if reading else None,
         "max_age_seconds": sale.chain_load_max_age_seconds,
     }
 
@@ -176,17 +143,14 @@ def _alarms(cursors: list[ChainCursor], now: datetime, *, sees_owed: bool) -> li
     undone = f"{reverse('admin:ico_deposit_changelist')}?{reorg}"
     pages = {"undone": undone, "owed": reverse("ico:ops_owed") if sees_owed else None}
     return [
-        {"grave": alarm.grave, "text": alarm.text, "since": _moment(alarm.since), "url": pages.get(alarm.about)}
+        {
+            "grave": alarm.grave,
+            "text": alarm.text,
+            "since": ops_chains.moment(alarm.since),
+            "url": pages.get(alarm.about),
+        }
         for alarm in alarms.ringing(cursors=cursors, now=now)
     ]
-
-
-def _age(at: datetime | None, now: datetime) -> float | None:
-    return None if at is None else round((now - at).total_seconds(), 1)
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()
 
 
 def _decisions(newest: list[Release]) -> list[dict[str, Any]]:
@@ -204,7 +168,13 @@ def _decisions(newest: list[Release]) -> list[dict[str, Any]]:
     ]
 
 
-def _hold(sale: Sale, newest: list[Release], reading: ChainReading | None, now: datetime) -> dict[str, Any] | None:
+def _load_trouble(cursors: list[ChainCursor]) -> str:
+    return next((cursor.load_trouble for cursor in cursors if cursor.chain == Chain.ETH), "")
+
+
+def _hold(
+    sale: Sale, newest: list[Release], reading: ChainReading | None, now: datetime, *, trouble: str
+) -> dict[str, Any] | None:
     """Why nobody is invited, by what is known now (the readings that a hold began with may be long over), since when,
     and why it began. The gate may be held by the load and then by the price: that is one hold."""
     if not newest or newest[0].size:
@@ -214,7 +184,7 @@ def _hold(sale: Sale, newest: list[Release], reading: ChainReading | None, now: 
     first = list(takewhile(lambda decision: decision.reason in alike, newest))[-1]
     known = replace(recorded(latest), room_cents=sale.total_cap_cents - sale.reserved_cents)
     return {
-        "why": reasons.why(latest.reason, replace(known, **gauge_inputs(sale, reading, now))),
+        "why": reasons.why(latest.reason, replace(known, **gauge_inputs(sale, reading, now)), trouble=trouble),
         "since": first.decided_at.isoformat(),
         "at_first": reasons.recorded_why(first),
     }

@@ -15,10 +15,12 @@ def recorded_why(record: Release) -> str:
     return why(record.reason, recorded(record)) if record.reason in _WORDS else record.get_reason_display()
 
 
-def why(reason: str, inputs: Inputs) -> str:
-    """The reason as these inputs show it; its usual words where they do not show it any more."""
+def why(reason: str, inputs: Inputs, *, trouble: str = "") -> str:
+    """The reason as these inputs show it; its usual words where they do not show it any more. `trouble`: why the load
+    cannot be read now, for a hold that comes from that."""
     words = _WORDS.get(reason)
-    return (words(inputs) if words else "") or str(Reason(reason).label)
+    told = (words(inputs) if words else "") or str(Reason(reason).label)
+    return f"{told}: {trouble}" if trouble and reason == Reason.NO_SIGNAL else told
 
 
 def _gate(inputs: Inputs) -> str:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from ico import deposits, followers, leases, nodes
 from ico.chains.base import Block, ChainUnavailable
 from ico.chains.simulated import SimulatedChain
-from ico.followers import Hand, Leadership, Progress, Steps
+from ico.followers import Hand, Leadership
 from ico.models import ChainCursor, ChainReading, Lease, Sale
+from ico.steps import Progress, Steps
 from tests.deadline import until
 
 SECOND = timedelta(seconds=1)
@@ -161,7 +163,7 @@ def test_trouble_is_told_once_and_its_end_too(
 
     with monkeypatch.context() as patched:
         patched.setattr(chains["ETH"], "tip", gone)
-        assert [hand._turn() for _ in range(3)] == [False] * 3
+        assert [round(hand._turn(), 2) for _ in range(3)] == [0.02, 0.04, 0.08]
     hand._turn()
     hand._turn()
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -184,7 +186,7 @@ def test_catching_up_is_told_every_few_seconds(
 ) -> None:
     caplog.set_level(logging.INFO)
     clock = [100.0]
-    monkeypatch.setattr("ico.followers.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("ico.steps.time.monotonic", lambda: clock[0])
     progress = Progress("ETH")
     for step in range(0, 13):
         progress.tell(deposits.Followed("ETH", height=200 * step, tip_height=2_400, blocks=200))
@@ -202,7 +204,7 @@ def test_the_load_is_read_now_and_then_and_its_failure_holds_up_nothing(
     chains: dict[str, SimulatedChain], sale: Sale, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = [100.0]
-    monkeypatch.setattr("ico.followers.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("ico.steps.time.monotonic", lambda: clock[0])
     read: list[float] = []
 
     def failing(**where: object) -> None:
@@ -220,14 +222,21 @@ def test_the_load_is_read_now_and_then_and_its_failure_holds_up_nothing(
     ]
 
 
-def test_once_tries_both_chains_and_raises_what_failed(
+def test_once_tries_both_chains_and_answers_what_failed(
     chains: dict[str, SimulatedChain], sale: Sale, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def gone() -> Block:
-        raise ChainUnavailable("nobody there")
+        raise ChainUnavailable("nobody\nthere")
 
-    monkeypatch.setattr(chains["BTC"], "tip", gone)
     chains["ETH"].mine(2)
-    with pytest.raises(ChainUnavailable):
-        followers.once()
-    assert height("ETH") == 2
+    with monkeypatch.context() as patched:
+        patched.setattr(chains["BTC"], "tip", gone)
+        assert list(followers.once()) == ["BTC"]
+        assert height("ETH") == 2
+        patched.setattr(chains["ETH"], "tip", lambda: 1 / 0)
+        with pytest.raises(CommandError) as raised:
+            call_command("follow_chains", once=True)
+    assert str(raised.value) == (
+        "BTC was not followed: nobody?there\nETH was not followed: ZeroDivisionError: division by zero"
+    )
+    call_command("follow_chains", once=True)

@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
-from ico import addresses, leases, release
+from ico import addresses, figures, leases, release
 from ico.models import ChainCursor, ChainReading, Deposit, Sale
 from tests.ico.conftest import invite_all, join, read_load
 from tests.ico.people import joined
@@ -129,6 +129,39 @@ def test_a_chain_is_a_row_with_its_network_addresses_and_trouble(ask: Asked, sal
     assert ethereum["trouble"] == MARKUP
     assert datetime.fromisoformat(ethereum["since"]) == since
     assert texts(answer) == [f"Ethereum: {MARKUP}"]
+
+
+def test_while_a_node_is_in_trouble_nobody_knows_how_far_it_is_ahead(ask: Asked, at_work: None) -> None:
+    def behind() -> tuple[int | None, bool]:
+        told = {labels for figure, labels, _ in figures._chains() if figure is figures.BEHIND}
+        return ask()["chains"][1]["behind"], ("ETH",) in told
+
+    assert behind() == (3, True)
+    ChainCursor.objects.filter(chain="ETH").update(trouble="gone", trouble_since=timezone.now())
+    assert behind() == (None, False)
+
+
+@pytest.mark.parametrize(("chain", "seconds"), [("BTC", 7_200), ("ETH", 300)])
+def test_a_node_that_stands_still(
+    ask: Asked, at_work: None, settings: Any, monkeypatch: pytest.MonkeyPatch, chain: str, seconds: int
+) -> None:
+    def alarms_at(age: float) -> list[str]:
+        ChainCursor.objects.filter(chain=chain).update(tip_at=timezone.now() - timedelta(seconds=age))
+        return texts(ask())
+
+    label = {"BTC": "Bitcoin", "ETH": "Ethereum"}[chain]
+    still = [f"{label}: no new block. The node stands still; nobody's time to pay ends meanwhile."]
+    monkeypatch.setitem(settings.NODES, chain, "a real one")
+    assert alarms_at(seconds - 30) == []
+    assert alarms_at(seconds + 1) == still
+    row = ask()["chains"][["BTC", "ETH"].index(chain)]
+    assert seconds <= row["tip_age_seconds"] < seconds + 60
+    ages = {labels: value for figure, labels, value in figures._chains() if figure is figures.TIP_AGE}
+    assert seconds <= ages[chain,] < seconds + 60
+    monkeypatch.setitem(settings.NODES, chain, None)
+    settings.SIMULATED_BLOCK_SECONDS = {"BTC": 2, "ETH": 2}
+    assert alarms_at(20) == []
+    assert alarms_at(61) == still, "a simulated chain has its own pace"
 
 
 def test_a_follower_that_is_not_at_work(ask: Asked, sale: Sale, at_work: None) -> None:

@@ -3,9 +3,10 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from ico import followers, stopping
+from ico import cursors, followers, stopping
+from ico.chains.base import ChainError
 from ico.models import Chain
 
 
@@ -17,10 +18,17 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         if options["once"]:
-            followers.once()
+            failed = [_told(chain, error) for chain, error in followers.once().items()]
+            if failed:
+                raise CommandError("\n".join(failed))
             return
         with stopping.on_signal() as stop:
             self.stdout.write("following " + ", ".join(Chain.values))
             self.stdout.flush()
             followers.run(stop)
         self.stdout.write("stopped following")
+
+
+def _told(chain: str, error: Exception) -> str:
+    kind = "" if isinstance(error, ChainError) else f"{type(error).__name__}: "
+    return f"{chain} was not followed: {kind}{cursors.plain(error)}"

@@ -139,7 +139,8 @@ function show(answer) {
   ]);
   showAlarms(answer.alarms);
   showRows("chains", answer.chains, (row) => [
-    row.chain, row.network, known(row.height), known(row.tip), known(row.behind), ago(row.age_seconds),
+    row.chain, row.network, known(row.height), known(row.tip), row.tip_age_seconds === null ? "–" : ago(row.tip_age_seconds),
+    row.trouble ? "unknown" : known(row.behind), ago(row.age_seconds),
     whole(row.given), known(row.highest), whole(row.ahead), whole(row.gap_limit), row.trouble ? `${row.trouble}${since(row.since)}` : "none",
   ]);
   for (const name of Object.keys(series)) {
