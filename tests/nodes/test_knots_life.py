@@ -61,6 +61,7 @@ def test_a_wallet_that_raises_its_fee_is_credited_once(life: Life, knots_player:
     wallet = knots_player.node
     wallet.mine(101)
     wallet.mine(100)  # the wallet's own coins can be spent now
+    life.step()  # the first of two that so many blocks take; what is dropped is found by those that begin at the tip
     old = wallet.send(life.address, life.amount)
     life.step()
     new = wallet.bump(old)
