@@ -16,8 +16,8 @@ from ico import caps, locks
 from ico.amounts import in_coins
 from ico.models import Chain, Deposit, Invitation, LedgerEntry, Rate
 
-MOST_AT_ONCE = 250  # a step holds the write lock, and signups wait for it
-SETTLED = ["credited_cents", "owed_back", "state", "review", "settled_at", "settled_tip", "settled_final"]
+MOST_AT_ONCE = 20  # a step holds the write lock, and signups wait for it; what is left is booked in the next one
+JUDGED = ["credited_cents", "owed_back", "state", "review"]
 
 State, Review = Deposit.State, Deposit.Review
 
@@ -63,12 +63,13 @@ def settle(*, chain: str, tip: int, final: int, now: datetime) -> int:
         .order_by("block_height", "pk")[:MOST_AT_ONCE]
     )
     deposits = list(due)
-    for deposit in deposits:
-        deposit.settled_tip, deposit.settled_final = tip, final
     invitations = _locked(deposits)
     entries = [entry for deposit in deposits for entry in _book(deposit, invitations[deposit.address.owner_id], now)]
     LedgerEntry.objects.bulk_create(entries)
-    Deposit.objects.bulk_update(deposits, SETTLED, batch_size=50)
+    Deposit.objects.bulk_update(deposits, JUDGED)
+    # The same of all, and so told once: each value of `bulk_update` makes its statement longer and takes its time.
+    settled = Deposit.objects.filter(pk__in=[deposit.pk for deposit in deposits])
+    settled.update(settled_at=now, settled_tip=tip, settled_final=final)
     return len(deposits)
 
 
@@ -130,7 +131,6 @@ def _book(deposit: Deposit, invitation: Invitation, now: datetime) -> list[Ledge
         _credit(invitation, booking.cents)
     deposit.credited_cents, deposit.owed_back = booking.cents, booking.owed_back
     deposit.state, deposit.review = State.REVIEW if booking.review else State.CREDITED, booking.review
-    deposit.settled_at = now
     return [_entry(deposit, booking.cents, now)] if booking.cents else []
 
 

@@ -54,7 +54,7 @@ class Followed:
     @property
     def is_unfinished(self) -> bool:
         """Whether there is more to do at once."""
-        return self.more_heard or (self.lag > 0 and self.blocks > 0)
+        return self.more_heard or self.booked == books.MOST_AT_ONCE or (self.lag > 0 and self.blocks > 0)
 
 
 class Follower:

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 MOST_BLOCKS = 200
 MOST_TRANSFERS = 20_000  # five full blocks of Bitcoin
-MOST_ARRIVALS = 500  # of ours: the transaction that takes them in makes signups wait
+MOST_ARRIVALS = 20  # of ours: the transaction that takes them in makes signups wait
 BLOCKS_AT_ONCE = 10  # whose transfers are asked for together
 LOOKS = 3
 
@@ -74,7 +74,7 @@ class Mempool:
         self._heard_at: datetime | None = None
         self._asked_up_to = 0
         self._is_unread = False
-        self.is_whole = False  # whether all that waits there was told
+        self.is_whole = False  # whether all that waits there was told, or all that ever will be
         self.has_more = False  # whether asking again would tell more of it
 
     def appeared(self, now: datetime) -> list[Arrival]:
@@ -93,7 +93,7 @@ class Mempool:
         except MempoolUnread as error:
             if not self._is_unread:
                 logger.warning("%s payments show only when a block has them: %s", self._client.chain, error)
-            self._is_unread = True
+            self._is_unread = self.is_whole = True
             return
         self._is_unread = False
         self.has_more = self._client.more_appeared()

@@ -48,7 +48,7 @@ class Walk:
         """All the steps that there are to take; a node that has fallen behind is left alone."""
         self.now += timedelta(seconds=self.random.randint(1, 20))
         try:
-            while self.follower.step(self.now).lag > 0:
+            while self.follower.step(self.now).is_unfinished:
                 pass
         except NodeBehind:
             self.behind += 1

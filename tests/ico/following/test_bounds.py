@@ -6,9 +6,9 @@ from datetime import datetime
 
 import pytest
 
-from ico import deposits, sightings
+from ico import books, deposits, sightings
 from ico.models import Deposit, Invitation
-from tests.ico.following.node import ETHER, Node, pay
+from tests.ico.following.node import DEPTH, ETHER, Node, entries, pay
 from tests.ico.people import address_of
 
 
@@ -71,3 +71,20 @@ def test_waiting_deposits_are_asked_about_a_part_at_a_time(
         left.append(Deposit.objects.filter(state="seen").count())
     assert left[-1] == 0
     assert all(before - after <= 2 for before, after in zip([5, *left], left, strict=False))
+
+
+def test_a_step_books_no_more_than_it_may_and_says_that_more_is_due(
+    node: Node, person: Invitation, follower: deposits.Follower, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "MOST_AT_ONCE", 2)
+    for _ in range(5):
+        node.send(address_of(person, "ETH"), ETHER // 100)
+    node.mine(DEPTH)
+    steps = [follower.step(now) for _ in range(3)]
+    assert [(step.lag, step.booked, step.is_unfinished) for step in steps] == [
+        (0, 2, True),
+        (0, 2, True),
+        (0, 1, False),
+    ]
+    assert entries() == [3_000] * 5
+    assert set(Deposit.objects.values_list("settled_at", "settled_tip", "settled_final")) == {(now, DEPTH, 1)}
