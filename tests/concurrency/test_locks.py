@@ -141,6 +141,7 @@ def test_running_out_unpaid(accepted: list[Invitation], now: datetime, chain: Si
     late = now + timedelta(days=29)
     Invitation.objects.filter(state="accepted").update(expires_at=late + timedelta(days=1))
     for client in (chain, SimulatedChain(tmp_path / "btc.sqlite3", chain="BTC")):
+        client.mine(now=late.timestamp() + 1)  # payments are looked for until the newest block's whole second
         deposits.follow(chain=client.chain, client=client, now=late)
     found = touches(lambda: invitations.expire(now=late))
     assert ("change", "ico_sale") in found
