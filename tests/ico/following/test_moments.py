@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ico import books, deposits, invitations
+from ico.chains.base import MempoolUnread, Transfer
 from ico.chains.simulated import SimulatedChain
 from ico.models import Deposit, Invitation
 from tests.ico.following.node import DEPTH, ETHER, Node, cursor, pay
@@ -89,6 +90,18 @@ def test_payments_are_not_looked_for_until_the_whole_mempool_was_told(
     assert (followed.more_heard, followed.is_unfinished) == (False, False)
     assert cursor().tip_at is not None
     assert Deposit.objects.get().state == "seen"
+
+
+def test_a_mempool_that_cannot_be_read_keeps_nobodys_time_from_ending(
+    node: Node, follower: deposits.Follower, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unread() -> list[Transfer]:
+        raise MempoolUnread("not allowed")
+
+    monkeypatch.setattr(node, "appeared", unread)
+    node.mine(now=(now + MINUTE).timestamp())
+    assert not follower.step(now + MINUTE).is_unfinished
+    assert cursor().tip_at == whole(now + MINUTE)
 
 
 # --- when it counts as seen -------------------------------------------------------------------------------------------
