@@ -151,8 +151,9 @@ def _at(chain: str, address: str, arrived: Sequence[Arrived]) -> AddressStatus:
 
 
 def _in_sight(cursor: ChainCursor | None, now: datetime) -> bool:
-    """Whether what is there would be seen: somebody follows the chain, up to its tip, and the node answers."""
-    if cursor is None or cursor.followed_at is None or cursor.trouble:
+    """Whether what is there would be seen: somebody followed the chain up to its tip within the last minute. One step
+    that failed is no reason to alarm people."""
+    if cursor is None or cursor.followed_at is None:
         return False
     return cursor.height >= cursor.tip_height and now - cursor.followed_at <= IN_SIGHT
 

@@ -95,6 +95,11 @@ def trouble(chain: str, *words: str) -> None:
     ChainCursor.objects.update_or_create(chain=chain, defaults=known)
 
 
+def blind(chain: str) -> None:
+    """Nobody has followed this chain for two minutes."""
+    ChainCursor.objects.filter(chain=chain).update(followed_at=timezone.now() - timedelta(minutes=2))
+
+
 def take_away(table: str) -> None:
     """The database answers with an error where this table is needed."""
     _rename(table, f"{table}_away")
@@ -125,7 +130,7 @@ def _sale_id() -> int:
     return sales.current().pk
 
 
-_ACTS = (prepare, number, invite, pay, mine, let_lapse, close, fill, followed, trouble, take_away, put_back)
+_ACTS = (prepare, number, invite, pay, mine, let_lapse, close, fill, followed, trouble, blind, take_away, put_back)
 ACTS: dict[str, Callable[..., Any]] = {act.__name__: act for act in _ACTS}
 
 if __name__ == "__main__":

@@ -145,11 +145,17 @@ def test_a_chain_that_nobody_ever_followed_is_known_from_before_the_addresses_we
     assert (first["as_of"], first["unseen"]) == (person.joined_at.isoformat(), ["BTC", "ETH"])
 
 
-@pytest.mark.parametrize("wrong", [{"trouble": "the node is away"}, {"tip_height": F("height") + 1}])
-def test_a_node_in_trouble_and_blocks_that_wait_to_be_read_are_told_at_once(person, answer, now, wrong) -> None:
+def test_blocks_that_wait_to_be_read_are_told_at_once(person, answer, now) -> None:
     assert answer()["unseen"] == []
-    ChainCursor.objects.filter(chain="ETH").update(**wrong)
+    ChainCursor.objects.filter(chain="ETH").update(tip_height=F("height") + 1)
     assert told(person, now)["unseen"] == ["ETH"]
+
+
+def test_a_step_that_failed_is_told_when_no_other_succeeds_within_a_minute(person, answer, now) -> None:
+    assert answer()["unseen"] == []
+    ChainCursor.objects.filter(chain="ETH").update(trouble="the node is away", trouble_since=now)
+    assert told(person, now + payments.IN_SIGHT)["unseen"] == []
+    assert "ETH" in told(person, now + payments.IN_SIGHT + timedelta(seconds=1))["unseen"]
 
 
 @pytest.mark.parametrize(
