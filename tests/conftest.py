@@ -1,10 +1,23 @@
-"""Fixtures that every test may ask for."""
+"""Fixtures that every test may ask for, and which tests begin."""
 
 from datetime import datetime, timedelta
 
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
+
+LONGEST = ("survival", "process", "real", "nodes")  # folders of tests that start processes; their files take minutes
+
+
+@pytest.hookimpl(trylast=True)  # pytest-django puts tests with a database first
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes take one file after the other, a long one that begins last is waited for by all."""
+    items.sort(key=_begins)
+
+
+def _begins(item: pytest.Item) -> int:
+    folder = item.path.parent.name
+    return LONGEST.index(folder) - len(LONGEST) if folder in LONGEST and item.get_closest_marker("process") else 0
 
 
 @pytest.fixture(scope="session", autouse=True)
