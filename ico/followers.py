@@ -23,8 +23,9 @@ from ico.steps import Steps
 logger = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 1.0  # between two steps, once everything is followed
-# Between two steps of many: who waits for SQLite's write lock looks for it every 100 ms, and would not find it free.
-BREATH_SECONDS = 0.1
+# Between two steps of many: who waits for SQLite's write lock looks for it every 100 ms, must find both chains at rest,
+# and would else wait three times as long (bench/catch_up.py).
+BREATH_SECONDS = 0.25
 LEASE_SECONDS = 20.0  # a leader that died is followed by another after this
 RENEWED_SECONDS = 5.0
 TURN_SECONDS = 600.0  # a step that takes longer is not at work any more, and another process may try
