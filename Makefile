@@ -24,12 +24,12 @@ serve: .venv/app ## the demo, until Ctrl-C, in a fresh data folder (PORT=8123, D
 stack: .venv/stack ## the real stack on this machine, in the background: MariaDB with replicas, Redis, SQS, SMTP, nginx …
 	@$(PY) manage.py stack up
 
-# The process tests mostly wait, so three go on two cores; those of survival take longest, so they begin first.
+# The process tests mostly wait, so three go on two cores; the longest files begin (tests/conftest.py).
 test: .venv/dev test-packages bitcoin-node lint types ## everything that CI runs, on files and on the real stack's servers
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not process"
 	@TEST_ON=stack $(PY) -m pytest -n 2 --dist loadgroup -m "not process"
-	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m process tests/survival tests
+	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m process
 
 lint: .venv/dev ## ruff: rules and format
 	@$(PY) -m ruff check .
@@ -38,8 +38,8 @@ lint: .venv/dev ## ruff: rules and format
 types: .venv/dev ## mypy
 	@$(PY) -m mypy
 
-bench: .venv/app test-packages ## the short measurements, each with one ratio a line
-	@for name in position_vs_bare position_growth address_pairs; do $(PY) -m bench.$$name || exit 1; done
+bench: .venv/app test-packages ## the measurements that need no server, about six minutes (match_block also on MariaDB)
+	@for name in position_vs_bare position_growth address_pairs match_block catch_up; do $(PY) -m bench.$$name || exit 1; done
 
 bench-stack: .venv/stack test-packages ## those that need the stack's servers or packages, about five minutes
 	@for name in observing edge mails durable_signups sqs_calls joins; do $(PY) -m bench.$$name || exit 1; done
