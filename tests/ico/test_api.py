@@ -376,7 +376,8 @@ class TestPayment:
         assert is_problem(client.get(url), 409)["due"] == "wallet"
         enter(invitation, now)
         answer = client.get(url).json()
-        assert set(answer) == {"state", "review", "allowance", "deposits", "poll_after_seconds", "as_of"}
+        promised = {"state", "allowance", "deposits", "poll_after_seconds", "as_of"}
+        assert set(answer) == promised | {"review", "unseen", "now"}
         assert answer["state"] == "awaiting"
         assert [deposit["chain"] for deposit in answer["deposits"]] == ["BTC", "ETH"]
         assert answer["allowance"]["cap"] == "1000.00"
