@@ -220,8 +220,10 @@ class ReadingMiddleware:
             watch.start()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        # An age is measured on the way, so seen from here its moment is a little early: never later than the truth.
+        begun = timezone.now()
         if request.method not in ("GET", "HEAD"):
-            return _told(self.get_response(request), "primary", 0.0)
+            return _told(self.get_response(request), "primary", 0.0, begun)
         reading = Reading()
         response = self._answer(request, reading)
         lost = reading.lost(response.status_code)
@@ -230,7 +232,7 @@ class ReadingMiddleware:
             if response.status_code == 503:
                 reading = Reading()
                 response = self._answer(request, reading)
-        return _told(response, *reading.oldest)
+        return _told(response, *reading.oldest, begun)
 
     def _answer(self, request: HttpRequest, reading: Reading) -> HttpResponseBase:
         token = _reading.set(reading)
@@ -240,17 +242,17 @@ class ReadingMiddleware:
             _reading.reset(token)
 
 
-def _told(response: HttpResponseBase, source: str, age: float | None) -> HttpResponseBase:
+def _told(response: HttpResponseBase, source: str, age: float | None, begun: datetime) -> HttpResponseBase:
     if settings.PROVENANCE:
         response["X-Served-From"] = source
         if age is not None:
-            _tell_age(response, max(0.0, age))
+            _tell_age(response, max(0.0, age), begun)
     return response
 
 
-def _tell_age(response: HttpResponseBase, age: float) -> None:
+def _tell_age(response: HttpResponseBase, age: float, begun: datetime) -> None:
     response["X-Data-Age"] = f"{age:.1f}"
-    response["X-Data-As-Of"] = (timezone.now() - timedelta(seconds=age)).isoformat(timespec="milliseconds")
+    response["X-Data-As-Of"] = (begun - timedelta(seconds=age)).isoformat(timespec="milliseconds")
     kept = get_max_age(response)
     if kept:
         # What nginx says in place of the age while its copy is fresh, for it cannot add. It counts in whole seconds, so

@@ -118,5 +118,7 @@ def run(arguments: list[str], *, deadline: float, env: dict[str, str] | None = N
             raise CannotFetch(f"{arguments[0]} took too long") from None
         raise
     if process.returncode:
-        raise CannotFetch(f"{' '.join(arguments[:3])} ended with {process.returncode}: {errors.strip()[-250:]}")
+        # What it is first: the paths in a command may be long, and the reason is cut.
+        said = f": {errors.strip()[-250:]}" if errors.strip() else ""
+        raise CannotFetch(f"a program ended with {process.returncode}{said} ({' '.join(arguments[:3])})")
     return output
