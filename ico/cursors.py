@@ -12,14 +12,13 @@ from django.db.models.functions import Coalesce, Least
 
 from config import transactions
 from ico.chains import follow as following
-from ico.chains.base import BadAnswer, Block, ChainClient, WrongChain
+from ico.chains.base import SIMULATED, BadAnswer, Block, ChainClient, WrongChain
 from ico.chains.follow import Point
 from ico.models import Chain, ChainCursor, DepositAddress, FollowedBlock
 
 KEPT_BLOCKS = 288  # far deeper than any reorg that a payment should survive
 CLOCK_ERROR = timedelta(hours=2)  # what Bitcoin lets a miner be wrong by
 BITCOIN_NETWORKS = {"mainnet": ("main",), "testnet": ("test", "testnet4"), "regtest": ("regtest",)}
-SIMULATED = "simulated"
 LONGEST_TROUBLE = 200
 
 

@@ -10,9 +10,9 @@ from enum import Enum
 from django.conf import settings
 
 from ico.chains import chain_ids
+from ico.chains.base import SIMULATED
 from ico.models import Chain
 
-SIMULATED = "simulated"
 COINS = {"BTC": "bitcoin", "ETH": "ether"}
 ETHEREUM_TESTS = {**dict.fromkeys(chain_ids.DEVELOPMENT, "development"), **chain_ids.TEST_NETWORKS}
 

@@ -10,6 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+SIMULATED = "simulated"  # the network of a chain that no node keeps
+
 
 class ChainError(Exception):
     """Something is wrong between us and a chain's node."""
@@ -89,7 +91,7 @@ class ChainClient(Protocol):
 
     def network(self) -> str:
         """What the node says it is part of: Bitcoin's name for it (main, test, testnet4, signet, regtest), Ethereum's
-        chain id in decimal, or `simulated`."""
+        chain id in decimal, or `SIMULATED`."""
         ...
 
     def tip(self) -> Block:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ico.chains.base import Balances, Block, ChainUnavailable, FeeReading, Transfer
+from ico.chains.base import SIMULATED, Balances, Block, ChainUnavailable, FeeReading, Transfer
 from ico.chains.load import next_base_fee
 from ico.chains.simulated_file import ChainFile
 
@@ -65,7 +65,7 @@ class SimulatedNode:
         return address.lower() if self.chain == "ETH" else address
 
     def network(self) -> str:
-        return "simulated"
+        return SIMULATED
 
     def blocks(self, heights: Sequence[int]) -> list[Block | None]:
         return [self.block_at(height) for height in heights]
