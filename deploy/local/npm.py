@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from deploy.local import sessions
 from deploy.local.layout import CannotStart
 
 PATIENCE_SECONDS = 300.0  # for all of it; ten are usual
@@ -71,14 +71,10 @@ def _run(folder: Path, what: str, log: Path, lock: BinaryIO, deadline: float) ->
         except OSError as error:
             raise CannotStart(f"npm is needed to install {what}: {error}") from None
     try:
-        code = process.wait(max(0.1, deadline - time.monotonic()))
-    except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise CannotStart(f"npm took too long to install {what}; {log} may say why") from None
-        raise
-    if code:
+        sessions.ended(process, deadline=deadline)
+    except subprocess.TimeoutExpired:
+        raise CannotStart(f"npm took too long to install {what}; {log} may say why") from None
+    if process.returncode:
         raise CannotStart(f"npm could not install {what}; {log} says why")
 
 

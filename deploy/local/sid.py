@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 import platform
 import re
-import signal
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+from deploy.local import sessions
 
 _KEYS = ("/usr/share/keyrings/debian-archive-keyring.gpg", "/usr/share/keyrings/debian-archive-keyring.pgp")
 _NAMES_ONLY = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
@@ -110,13 +110,9 @@ def run(arguments: list[str], *, deadline: float, env: dict[str, str] | None = N
     except FileNotFoundError:
         raise CannotFetch(f"this machine has no {arguments[0]}") from None
     try:
-        output, errors = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
-    except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        if isinstance(error, subprocess.TimeoutExpired):
-            raise CannotFetch(f"{arguments[0]} took too long") from None
-        raise
+        output, errors = sessions.ended(process, deadline=deadline)
+    except subprocess.TimeoutExpired:
+        raise CannotFetch(f"{arguments[0]} took too long") from None
     if process.returncode:
         # What it is first: the paths in a command may be long, and the reason is cut.
         said = f": {errors.strip()[-250:]}" if errors.strip() else ""
