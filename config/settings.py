@@ -71,6 +71,9 @@ SIMULATED_BLOCK_SECONDS = {
     "ETH": env.seconds("STAMPEDE_ETH_BLOCK_SECONDS", 12),
 }
 
+# --- the shop -------------------------------------------------------------------------------------------------------
+SHOP_CURRENCY = "EUR"
+
 # --- applications and middleware ------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -83,6 +86,7 @@ INSTALLED_APPS = [
     "csp",
     "config",
     "ico",
+    "shop",
     "loadtests",
 ]
 MIDDLEWARE = [
