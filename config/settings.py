@@ -106,7 +106,17 @@ MIDDLEWARE = [
     "config.operators.OperatorsMiddleware",
 ]
 # Sessions, logins and messages exist below these addresses only; the admin looks for their middlewares by name.
-SESSION_PATHS = ("/admin/", "/ops/")
+SESSION_PATHS = (
+    "/admin/",
+    "/ops/",
+    "/account/",
+    "/api/cart",
+    "/shop/cart/",
+    "/shop/checkout/",
+    "/shop/fans/",
+    "/shop/orders/",
+    "/shop/recommended/",
+)
 SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
 CSRF_FAILURE_VIEW = "config.urls.csrf_failure"
 ROOT_URLCONF = "config.urls"

@@ -13,6 +13,7 @@ from config.requests import explain, no_database
 
 urlpatterns = [
     path("", include("ico.urls")),
+    path("", include("shop.urls")),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
