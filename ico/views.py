@@ -11,14 +11,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from config import database
+from config import database, throttle
+from config.origin import read_only, same_origin
 from config.requests import client_address, explain
-from ico import api, board, invitations, sales, throttle, tickets, waitlist
+from ico import api, board, invitations, sales, tickets, waitlist
 from ico.emails import InvalidEmail
 from ico.forms import BadField, shown_again, single
 from ico.models import Sale
 from ico.pages import SeeOther, page, private
-from ico.requests import read_only, same_origin
 
 LANDING_MAX_AGE = 5
 NO_SALE_RETRY_SECONDS = 30

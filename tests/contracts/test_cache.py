@@ -19,10 +19,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from config import cache_settings
+from config import cache_settings, throttle
 from config.cache import remembered
 from config.redis_cache import UNAVAILABLE, LeftAlone
-from ico import throttle
 from tests.contracts.redis_server import RedisServer
 from tests.deadline import until
 
@@ -110,7 +109,7 @@ _HITS = """
 import sys, threading, django
 from datetime import UTC, datetime
 django.setup()
-from ico import throttle
+from config import throttle
 now = datetime(2026, 11, 21, tzinfo=UTC)
 sys.stdout.write("ready\\n"); sys.stdout.flush(); sys.stdin.readline()
 allowed = []

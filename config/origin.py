@@ -1,4 +1,4 @@
-"""What the sale's views need to know of a request: from which page it was sent."""
+"""What views need to know of a request: from which page it was sent."""
 
 from collections.abc import Callable
 from functools import wraps
