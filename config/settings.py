@@ -293,6 +293,7 @@ CONTENT_SECURITY_POLICY = {
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
         "connect-src": [SELF],
+        "frame-src": [SELF],  # the shop's recommendations
         "form-action": [SELF],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
