@@ -13,11 +13,11 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from config import throttle
+from config.emails import InvalidEmail
+from config.forms import BadField, single
 from config.origin import read_only, same_origin
 from config.requests import client_address, problem, wants_json
 from ico import board, deposits, invitations, sales, waitlist
-from ico.emails import InvalidEmail
-from ico.forms import BadField, single
 from ico.openapi import DOCUMENT
 from ico.tickets import UnknownTicket
 

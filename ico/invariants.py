@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from django.db.models import Count, F, Max, Min, Q
 
+from config import emails
 from config.audit import Evidence, Finding, Invariant, finding
-from ico import emails, money_invariants, tickets
+from ico import money_invariants, tickets
 from ico.models import Entrant, Invitation, OutboxMessage, Release, Sale
 
 State = Entrant.State

@@ -11,13 +11,14 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
+from config.answers import SeeOther, private
+from config.forms import BadField, shown_again, single
 from config.origin import read_only, same_origin
 from config.requests import client_address, explain, wants_json
 from ico import api, deposits, invitations, qr
 from ico import terms as terms_of_sale
-from ico.forms import BadField, shown_again, single
 from ico.models import Chain, Invitation
-from ico.pages import SeeOther, page, private
+from ico.pages import page
 from ico.wallets import InvalidWallets
 
 _WALLET_FIELDS = (

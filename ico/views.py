@@ -12,13 +12,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from config import database, throttle
+from config.answers import SeeOther, private
+from config.emails import InvalidEmail
+from config.forms import BadField, shown_again, single
 from config.origin import read_only, same_origin
 from config.requests import client_address, explain
 from ico import api, board, invitations, sales, tickets, waitlist
-from ico.emails import InvalidEmail
-from ico.forms import BadField, shown_again, single
 from ico.models import Sale
-from ico.pages import SeeOther, page, private
+from ico.pages import page
 
 LANDING_MAX_AGE = 5
 NO_SALE_RETRY_SECONDS = 30

@@ -14,8 +14,8 @@ from threading import Lock
 from django.db import IntegrityError
 from django.db.models import Case, F, IntegerField, Value, When
 
-from config import database, transactions
-from ico import board, emails, locks, outbox, sales, tickets
+from config import database, emails, transactions
+from ico import board, locks, outbox, sales, tickets
 from ico.invitations import decline
 from ico.models import Entrant, OutboxMessage, Sale
 from ico.tickets import Kind, Ticket, UnknownTicket

@@ -9,7 +9,8 @@ from datetime import datetime
 import pytest
 from django.db.models import Count, Max
 
-from ico import emails, waitlist
+from config import emails
+from ico import waitlist
 from ico.models import Entrant, Sale
 from tests.concurrency.rivals import broken, first, meanwhile, together, two_writers, without
 from tests.ico.conftest import join

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from ico import board, emails, invitations, release, tickets, waitlist
+from config import emails
+from ico import board, invitations, release, tickets, waitlist
 from ico.models import Entrant, OutboxMessage, Sale
 from ico.tickets import Kind
 from tests.ico.conftest import invite_all, join, numbered, read_load
