@@ -11,6 +11,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from config.models import Mail
+
 
 class Category(models.Model):
     """One shelf. Written by `catalogue`."""
@@ -53,6 +55,8 @@ class Product(models.Model):
             models.Index(fields=["category", "active", "-popularity", "id"], name="product_shelf"),
             models.Index(fields=["category", "active", "price_cents", "id"], name="product_shelf_by_price"),
             models.Index(fields=["category", "active", "-created_at", "id"], name="product_shelf_by_age"),
+            models.Index(fields=["active", "-popularity", "id"], name="product_popular"),
+            models.Index(fields=["active", "-created_at", "id"], name="product_newest"),
         ]
 
     def __str__(self) -> str:
@@ -274,37 +278,17 @@ class BoughtTogether(models.Model):
         return f"{self.product_id} with {self.other_id}: {self.orders}"
 
 
-class OrderMail(models.Model):
-    """A mail about an order, written beside the change it tells about. Columns of every outbox: `config.outbox`."""
+class OrderMail(Mail):
+    """A mail about an order. Written by `config.outbox`."""
 
     class Kind(models.TextChoices):
         PLACED = "placed", "your order"
         PAID = "paid", "your payment"
         CANCELLED = "cancelled", "your cancellation"
 
-    class State(models.TextChoices):
-        PENDING = "pending", "pending"
-        CLAIMED = "claimed", "claimed by a worker"
-        SENT = "sent", "sent"
-        PARKED = "parked", "parked after repeated failures"
-
-    key = models.CharField(max_length=64, unique=True)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="mails")
-    state = models.CharField(max_length=7, choices=State.choices, default=State.PENDING, editable=False)
-    due_at = models.DateTimeField()
-    claim = models.CharField(max_length=32, blank=True, editable=False)
-    attempts = models.PositiveIntegerField(default=0, editable=False)
-    message_id = models.CharField(max_length=200, blank=True, editable=False)
-    taken_as = models.CharField(max_length=200, blank=True, editable=False)
-    request_id = models.CharField(max_length=64, blank=True, editable=False)
-    last_error = models.CharField(max_length=200, blank=True, editable=False)
-    created_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = "mail"
         indexes = [models.Index(fields=["state", "due_at"], name="order_mail_due")]
-
-    def __str__(self) -> str:
-        return f"{self.key} ({self.state})"

@@ -96,15 +96,15 @@ class Migration(migrations.Migration):
             name='OrderMail',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=64, unique=True)),
+                ('key', models.CharField(help_text='One mail per key, whatever happens.', max_length=64, unique=True)),
                 ('kind', models.CharField(choices=[('placed', 'your order'), ('paid', 'your payment'), ('cancelled', 'your cancellation')], max_length=10)),
                 ('state', models.CharField(choices=[('pending', 'pending'), ('claimed', 'claimed by a worker'), ('sent', 'sent'), ('parked', 'parked after repeated failures')], default='pending', editable=False, max_length=7)),
-                ('due_at', models.DateTimeField()),
+                ('due_at', models.DateTimeField(help_text='Not tried before this; a claim pushes it to the end of its lease.')),
                 ('claim', models.CharField(blank=True, editable=False, max_length=32)),
                 ('attempts', models.PositiveIntegerField(default=0, editable=False)),
                 ('message_id', models.CharField(blank=True, editable=False, max_length=200)),
-                ('taken_as', models.CharField(blank=True, editable=False, max_length=200)),
-                ('request_id', models.CharField(blank=True, editable=False, max_length=64)),
+                ('taken_as', models.CharField(blank=True, db_default='', default='', editable=False, help_text="The mail service's own id.", max_length=200)),
+                ('request_id', models.CharField(blank=True, db_default='', default='', editable=False, help_text='The request that caused it.', max_length=64)),
                 ('last_error', models.CharField(blank=True, editable=False, max_length=200)),
                 ('created_at', models.DateTimeField()),
                 ('sent_at', models.DateTimeField(editable=False, null=True)),
@@ -240,6 +240,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='product',
             index=models.Index(fields=['category', 'active', '-created_at', 'id'], name='product_shelf_by_age'),
+        ),
+        migrations.AddIndex(
+            model_name='product',
+            index=models.Index(fields=['active', '-popularity', 'id'], name='product_popular'),
+        ),
+        migrations.AddIndex(
+            model_name='product',
+            index=models.Index(fields=['active', '-created_at', 'id'], name='product_newest'),
         ),
         migrations.AddConstraint(
             model_name='product',
