@@ -16,10 +16,10 @@ from django.db import InterfaceError, OperationalError
 from django.db import connection as to_database
 from django.db.models import Case, F, QuerySet, Value, When
 
-from config import transactions
+from config import budget, transactions
 from config.logging import caused_by, request_id
 from config.metrics import MAILS
-from ico import budget, mail
+from ico import mail
 from ico.models import Entrant, OutboxMessage
 
 logger = logging.getLogger(__name__)

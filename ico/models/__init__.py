@@ -6,7 +6,7 @@ Money of the sale is whole cents of the sale's currency; money on a chain is who
 
 from ico.models.money import ChainCursor, ChainReading, Deposit, DepositAddress, FollowedBlock, LedgerEntry
 from ico.models.sale import Chain, Entrant, Invitation, Rate, Release, Sale, Terms
-from ico.models.work import Lease, MailBudget, OutboxMessage
+from ico.models.work import Lease, OutboxMessage
 
 __all__ = [
     "Chain",
@@ -19,7 +19,6 @@ __all__ = [
     "Invitation",
     "Lease",
     "LedgerEntry",
-    "MailBudget",
     "OutboxMessage",
     "Rate",
     "Release",

@@ -15,10 +15,10 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from config import transactions
+from config import budget, transactions
 from config.logging import caused_by
 from config.maildir import EmailBackend as Maildir
-from ico import budget, invitations, outbox
+from ico import invitations, outbox
 from ico.models import Invitation, OutboxMessage, Sale
 from tests.ico.conftest import invite_all, join
 

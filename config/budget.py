@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 
-from ico.models import MailBudget
+from config.models import MailBudget
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from ico import budget
-from ico.models import MailBudget
+from config import budget
+from config.models import MailBudget
 from tests.concurrency.rivals import together
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
