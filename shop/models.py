@@ -217,7 +217,7 @@ class Order(models.Model):
     address = models.JSONField(help_text="As it was: name, street, postcode, city, country.")
     placed_at = models.DateTimeField()
     reserved_until = models.DateTimeField()
-    settled_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True, db_index=True)
     payment_attempts = models.PositiveSmallIntegerField(default=0)
     payment_reference = models.CharField(max_length=80, blank=True)
 
@@ -264,7 +264,7 @@ class Sighting(models.Model):
 
 
 class BoughtTogether(models.Model):
-    """How often two products were in one order, counted in the background. Written by `recommendations`."""
+    """How often two products were in one order, counted in the background. Written by `together`."""
 
     product = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="bought_with")
     other = models.ForeignKey(Product, on_delete=models.CASCADE, related_name="+")

@@ -86,7 +86,7 @@ class Migration(migrations.Migration):
                 ('address', models.JSONField(help_text='As it was: name, street, postcode, city, country.')),
                 ('placed_at', models.DateTimeField()),
                 ('reserved_until', models.DateTimeField()),
-                ('settled_at', models.DateTimeField(null=True)),
+                ('settled_at', models.DateTimeField(db_index=True, null=True)),
                 ('payment_attempts', models.PositiveSmallIntegerField(default=0)),
                 ('payment_reference', models.CharField(blank=True, max_length=80)),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shop_orders', to=settings.AUTH_USER_MODEL)),
