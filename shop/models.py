@@ -218,13 +218,16 @@ class Order(models.Model):
     placed_at = models.DateTimeField()
     reserved_until = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, db_index=True)
-    payment_attempts = models.PositiveSmallIntegerField(default=0)
+    card = models.CharField(max_length=20, help_text="The provider's word for what it is paid with, never a number.")
+    payment_attempts = models.PositiveSmallIntegerField(default=0, help_text="How often the customer asked to pay.")
+    payment_due_at = models.DateTimeField(null=True, help_text="When the provider is asked next; null: nothing is open.")
     payment_reference = models.CharField(max_length=80, blank=True)
 
     class Meta:
         indexes = [
             models.Index(fields=["customer", "-placed_at"], name="order_history"),
             models.Index(fields=["state", "reserved_until"], name="order_due"),
+            models.Index(fields=["payment_due_at"], name="order_payment_due"),
         ]
 
     def __str__(self) -> str:
@@ -246,6 +249,24 @@ class OrderLine(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quantity} × {self.sku}"
+
+
+class Charge(models.Model):
+    """The dummy payment provider's own books, which nobody but it reads or writes: what was charged under a key, once.
+    Written by `payment`."""
+
+    class State(models.TextChoices):
+        ACCEPTED = "accepted", "accepted"
+        REFUSED = "refused", "refused"
+        UNDONE = "undone", "given back, or never to be taken"
+
+    key = models.CharField(max_length=40, unique=True)
+    amount_cents = models.PositiveBigIntegerField()
+    state = models.CharField(max_length=8, choices=State.choices)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.key} ({self.state})"
 
 
 class Sighting(models.Model):

@@ -38,6 +38,16 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='Charge',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(max_length=40, unique=True)),
+                ('amount_cents', models.PositiveBigIntegerField()),
+                ('state', models.CharField(choices=[('accepted', 'accepted'), ('refused', 'refused'), ('undone', 'given back, or never to be taken')], max_length=8)),
+                ('at', models.DateTimeField()),
+            ],
+        ),
+        migrations.CreateModel(
             name='Address',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -87,7 +97,9 @@ class Migration(migrations.Migration):
                 ('placed_at', models.DateTimeField()),
                 ('reserved_until', models.DateTimeField()),
                 ('settled_at', models.DateTimeField(db_index=True, null=True)),
-                ('payment_attempts', models.PositiveSmallIntegerField(default=0)),
+                ('card', models.CharField(help_text="The provider's word for what it is paid with, never a number.", max_length=20)),
+                ('payment_attempts', models.PositiveSmallIntegerField(default=0, help_text='How often the customer asked to pay.')),
+                ('payment_due_at', models.DateTimeField(help_text='When the provider is asked next; null: nothing is open.', null=True)),
                 ('payment_reference', models.CharField(blank=True, max_length=80)),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shop_orders', to=settings.AUTH_USER_MODEL)),
             ],
@@ -224,6 +236,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='order',
             index=models.Index(fields=['state', 'reserved_until'], name='order_due'),
+        ),
+        migrations.AddIndex(
+            model_name='order',
+            index=models.Index(fields=['payment_due_at'], name='order_payment_due'),
         ),
         migrations.AddIndex(
             model_name='ordermail',
