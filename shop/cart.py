@@ -1,0 +1,257 @@
+"""The carts: rows, for a session forgets under concurrency. A customer has one; a guest's is named by a signed cookie.
+
+A cart promises nothing: neither a piece nor a price. Both are settled when an order is placed (`orders`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import User
+from django.core import signing
+from django.core.files.storage import default_storage
+from django.db.models import F, FilteredRelation, Q, QuerySet
+
+from config import transactions
+from shop.models import Cart, CartLine, Variant
+
+COOKIE = "cart"
+GUEST_DAYS = 30
+MOST_LINES = 50
+MOST_OF_ONE = 99
+FORGOTTEN_AT_ONCE = 500
+
+_signer = signing.Signer(salt="shop.cart")
+
+
+class NotSold(LookupError):
+    """No such product or variant, or it is no longer sold; the message is for the visitor."""
+
+
+class CannotHold(ValueError):
+    """The cart cannot hold this; the message says why, and nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose cart: a customer's, or else the guest's of this number. Neither: nobody's, an empty one."""
+
+    customer: int | None = None
+    guest: int | None = None
+
+
+NOBODY = Owner()
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line as it is now. `left`: pieces that can be bought, 0 of what is no longer sold."""
+
+    variant: int
+    product: int
+    slug: str
+    title: str
+    brand: str
+    size: str
+    colour: str
+    sku: str
+    picture: str  # URL, "" for none
+    alt: str
+    quantity: int
+    unit_cents: int
+    seen_cents: int
+    left: int
+    sold: bool
+
+    @property
+    def sum_cents(self) -> int:
+        return self.quantity * self.unit_cents
+
+    @property
+    def kind(self) -> str:
+        return ", ".join(part for part in (self.size, self.colour) if part)
+
+    @property
+    def fits(self) -> bool:
+        return self.sold and self.quantity <= self.left
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    lines: tuple[Line, ...]
+
+    @property
+    def count(self) -> int:
+        return sum(line.quantity for line in self.lines)
+
+    @property
+    def total_cents(self) -> int:
+        return sum(line.sum_cents for line in self.lines if line.sold)
+
+    @property
+    def fits(self) -> bool:
+        """Whether an order of exactly this could be placed now."""
+        return bool(self.lines) and all(line.fits for line in self.lines)
+
+
+def guest_of(cookie: str | None) -> int | None:
+    """The guest's cart that this cookie names; None for none and for a forged one."""
+    try:
+        return int(_signer.unsign(cookie)) if cookie else None
+    except (signing.BadSignature, ValueError):
+        return None
+
+
+def cookie_of(guest: int) -> str:
+    return _signer.sign(str(guest))
+
+
+def look(owner: Owner) -> Contents:
+    """What is in the cart, at the prices of now. One query, none for nobody."""
+    if owner == NOBODY:
+        return Contents(())
+    first = FilteredRelation("variant__product__pictures", condition=Q(variant__product__pictures__position=0))
+    rows = _lines_of(owner).annotate(first=first, small=F("first__small"), alt=F("first__alt"))
+    return Contents(tuple(_line(row) for row in rows.select_related("variant__product").order_by("pk")))
+
+
+def add(*, owner: Owner, product: str, variant: int | None, quantity: int, now: datetime) -> Owner:
+    """Put pieces into the cart, and make the cart if there is none. `product` is a slug; without `variant` the first of
+    it that has pieces left. Returns whose cart it is. Raises `NotSold`, `CannotHold`."""
+    _refuse_absurd(quantity, least=1)
+    return _add(owner, _sold(product, variant), quantity, now)
+
+
+@transactions.retried
+def change(*, owner: Owner, variant: int, quantity: int, now: datetime) -> None:
+    """So many pieces of what is in the cart, 0 to take it out. Raises `NotSold` for what is not in it, `CannotHold`."""
+    _refuse_absurd(quantity, least=0)
+    cart = _locked(owner)
+    line = None if cart is None else cart.lines.filter(variant_id=variant).select_related("variant").first()
+    if cart is None or line is None:
+        raise NotSold("This is not in your cart any more.")
+    if quantity == 0:
+        line.delete()
+    else:
+        if quantity > line.quantity:  # fewer is always right, whatever is left
+            _refuse_more_than_left(line.variant, quantity)
+        cart.lines.filter(pk=line.pk).update(quantity=quantity, seen_cents=line.variant.price_cents)
+    Cart.objects.filter(pk=cart.pk).update(used_at=now)
+
+
+@transactions.retried
+def join(*, guest: str | None, customer: User, now: datetime) -> None:
+    """What a guest had gathered (`guest`: the cookie) goes into the customer's cart, when they log in; pieces of the
+    same kind are added up. The guest's cart is gone then. A cookie that names none changes nothing."""
+    key = guest_of(guest)
+    if key is None or not Cart.objects.filter(pk=key, customer=None).exists():
+        return
+    mine, _ = Cart.objects.get_or_create(customer=customer, defaults={"made_at": now, "used_at": now})
+    carts = {cart.pk: cart for cart in Cart.objects.select_for_update().filter(pk__in=(key, mine.pk)).order_by("pk")}
+    theirs = carts.get(key)
+    if theirs is None or theirs.customer_id is not None:
+        return  # another tab logged in first
+    for line in theirs.lines.order_by("variant_id"):
+        _put(mine, line.variant_id, line.quantity, line.seen_cents)
+    theirs.delete()
+    Cart.objects.filter(pk=mine.pk).update(used_at=now)
+
+
+def forget(*, now: datetime) -> int:
+    """Delete guests' carts that nobody used for `GUEST_DAYS`, a bounded number. Returns how many."""
+    old = Cart.objects.filter(customer=None, used_at__lt=now - timedelta(days=GUEST_DAYS)).order_by("used_at")
+    keys = list(old.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])
+    Cart.objects.filter(pk__in=keys, customer=None).delete()
+    return len(keys)
+
+
+def _lines_of(owner: Owner) -> QuerySet[CartLine]:
+    if owner.customer is not None:
+        return CartLine.objects.filter(cart__customer=owner.customer)
+    return CartLine.objects.filter(cart=owner.guest, cart__customer=None)
+
+
+def _line(row: CartLine) -> Line:
+    variant, product = row.variant, row.variant.product
+    sold = variant.active and product.active
+    small = row.small  # type: ignore[attr-defined]
+    return Line(
+        variant=variant.pk,
+        product=product.pk,
+        slug=product.slug,
+        title=product.title,
+        brand=product.brand,
+        size=variant.size,
+        colour=variant.colour,
+        sku=variant.sku,
+        picture=default_storage.url(small) if small else "",
+        alt=row.alt or "",  # type: ignore[attr-defined]
+        quantity=row.quantity,
+        unit_cents=variant.price_cents,
+        seen_cents=row.seen_cents,
+        left=variant.stock - variant.reserved if sold else 0,
+        sold=sold,
+    )
+
+
+def _refuse_absurd(quantity: int, *, least: int) -> None:
+    if not least <= quantity <= MOST_OF_ONE:
+        raise CannotHold(f"Please choose a quantity from {least} to {MOST_OF_ONE}.")
+
+
+def _refuse_more_than_left(variant: Variant, quantity: int) -> None:
+    left = variant.stock - variant.reserved
+    if quantity > left:
+        raise CannotHold(f"Only {left} of these are left." if left else "This is sold out.")
+
+
+def _sold(product: str, variant: int | None) -> Variant:
+    found = Variant.objects.filter(product__slug=product, product__active=True, active=True)
+    if variant is not None:
+        chosen = found.filter(pk=variant).first()
+    else:
+        chosen = found.filter(stock__gt=F("reserved")).order_by("pk").first() or found.order_by("pk").first()
+    if chosen is None:
+        raise NotSold("This is not sold here, or no longer.")
+    return chosen
+
+
+@transactions.retried
+def _add(owner: Owner, variant: Variant, quantity: int, now: datetime) -> Owner:
+    cart = _locked(owner) or _make(owner, now)
+    line = cart.lines.filter(variant=variant).first()
+    together = quantity + (line.quantity if line else 0)
+    if together > MOST_OF_ONE:
+        raise CannotHold(f"Your cart already holds {together - quantity} of these; it takes {MOST_OF_ONE} at most.")
+    _refuse_more_than_left(variant, together)
+    if line is None and cart.lines.count() >= MOST_LINES:
+        raise CannotHold(f"A cart holds {MOST_LINES} different things at most.")
+    _put(cart, variant.pk, quantity, variant.price_cents)
+    Cart.objects.filter(pk=cart.pk).update(used_at=now)
+    return Owner(customer=cart.customer_id) if cart.customer_id is not None else Owner(guest=cart.pk)
+
+
+def _put(cart: Cart, variant: int, quantity: int, seen_cents: int) -> None:
+    """More of it, within the most of one. The cart's row is locked, so nobody else writes its lines."""
+    line = cart.lines.filter(variant_id=variant).first()
+    if line is None:
+        cart.lines.create(variant_id=variant, quantity=quantity, seen_cents=seen_cents)
+    else:
+        together = min(MOST_OF_ONE, line.quantity + quantity)
+        cart.lines.filter(pk=line.pk).update(quantity=together, seen_cents=seen_cents)
+
+
+def _locked(owner: Owner) -> Cart | None:
+    """The cart's row, ours until the transaction ends: two tabs take turns."""
+    carts = Cart.objects.select_for_update()
+    if owner.customer is not None:
+        return carts.filter(customer=owner.customer).first()
+    return None if owner.guest is None else carts.filter(pk=owner.guest, customer=None).first()
+
+
+def _make(owner: Owner, now: datetime) -> Cart:
+    if owner.customer is None:
+        return Cart.objects.create(made_at=now, used_at=now)
+    cart, _ = Cart.objects.get_or_create(customer_id=owner.customer, defaults={"made_at": now, "used_at": now})
+    return Cart.objects.select_for_update().get(pk=cart.pk)
