@@ -103,7 +103,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "config.writing.WritingMiddleware",
     "config.database.ReadingMiddleware",
-    "config.operators.OperatorsMiddleware",
+    "config.persons.PersonsMiddleware",
 ]
 # Sessions, logins and messages exist below these addresses only; the admin looks for their middlewares by name.
 SESSION_PATHS = (
@@ -195,7 +195,7 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a copy in the cache co
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-LOGIN_URL = "admin:login"
+LOGIN_URL = "shop:login"  # the operators' own is "admin:login", which the panel and the admin name themselves
 
 MAILBOX_DIR = DATA_DIR / "mail"
 MAIL_BY = env.choice("STAMPEDE_MAIL", "maildir", ("maildir", "smtp", "ses"))

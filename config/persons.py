@@ -1,4 +1,4 @@
-"""Sessions, logins and messages for the operators' addresses alone.
+"""Sessions, logins and messages at one person's own addresses alone: the operators' and the customers'.
 
 The public pages read and set no cookie: a cache may keep them, and nobody can make one of them set or drop a cookie by
 sending one. So the middlewares that look at cookies run for `settings.SESSION_PATHS` only.
@@ -19,18 +19,18 @@ from config import database
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
-class OperatorsMiddleware:
+class PersonsMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self._public = get_response
         self._paths = tuple(settings.SESSION_PATHS)
-        self._operators = SessionMiddleware(AuthenticationMiddleware(MessageMiddleware(_as_user(get_response))))
+        self._personal = SessionMiddleware(AuthenticationMiddleware(MessageMiddleware(_as_user(get_response))))
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path.startswith(self._paths):
             return self._public(request)
         before = _persons(request.COOKIES.get(settings.SESSION_COOKIE_NAME), None)
         database.reading_as(*before)
-        response = self._operators(request)
+        response = self._personal(request)
         if request.method not in ("GET", "HEAD"):  # who logs in or out has another session afterwards
             database.wrote(*before, *_persons(request.session.session_key, request.session.get(SESSION_KEY)))
         return response  # type: ignore[return-value]  # not a coroutine: get_response is none
