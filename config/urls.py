@@ -9,11 +9,13 @@ from django.urls import include, path
 
 from config.health import healthz, readyz
 from config.metrics import metrics
+from config.openapi import openapi
 from config.requests import explain, no_database
 
 urlpatterns = [
     path("", include("ico.urls")),
     path("", include("shop.urls")),
+    path("api/openapi.json", openapi, name="openapi"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),

@@ -18,10 +18,9 @@ from config.forms import BadField, single
 from config.origin import read_only, same_origin
 from config.requests import client_address, problem, wants_json
 from ico import board, deposits, invitations, sales, waitlist
-from ico.openapi import DOCUMENT
 from ico.tickets import UnknownTicket
 
-__all__ = ["board_api", "openapi", "payment", "position", "signup", "wants_json"]
+__all__ = ["board_api", "payment", "position", "signup", "wants_json"]
 
 Endpoint = Callable[..., HttpResponse]
 
@@ -147,11 +146,3 @@ def payment(request: HttpRequest, token: str) -> HttpResponse:
     if due != "payment":
         return step_due(due)
     return JsonResponse(deposits.status(invitation, now=now).as_json())
-
-
-@read_only
-def openapi(request: HttpRequest) -> HttpResponse:
-    """The OpenAPI document of these endpoints."""
-    response = JsonResponse(DOCUMENT)
-    response["Cache-Control"] = "public, max-age=300"
-    return response

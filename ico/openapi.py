@@ -1,8 +1,6 @@
-"""The OpenAPI 3.1 document of the JSON endpoints. It is true: schemathesis runs against it in the tests."""
+"""The sale's part of the OpenAPI document."""
 
-from typing import Any
-
-Json = dict[str, Any]
+from config.openapi import COUNT, TEXT, TIME, Json, answer, nullable, problems, shape
 
 _TICKET: Json = {
     "name": "ticket",
@@ -20,27 +18,11 @@ _TOKEN: Json = {
 }
 
 
-def _nullable(kind: str, **more: object) -> Json:
-    return {"type": [kind, "null"], **more}
-
-
-def _json(description: str, schema: str) -> Json:
-    return {
-        "description": description,
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
-    }
-
-
-def _problems(**reasons: str) -> Json:
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {code.removeprefix("s"): {"description": text, "content": content} for code, text in reasons.items()}
-
-
 def _with_pages(**reasons: str) -> Json:
     """Problems that a browser gets as a page."""
-    answers = _problems(**reasons)
-    for answer in answers.values():
-        answer["content"] = {**answer["content"], "text/html": {"schema": {"type": "string"}}}
+    answers = problems(**reasons)
+    for described in answers.values():
+        described["content"] = {**described["content"], "text/html": {"schema": TEXT}}
     return answers
 
 
@@ -59,7 +41,7 @@ _SIGNUP: Json = {
         },
     },
     "responses": {
-        "202": _json("The place is taken and will not be lost.", "Place"),
+        "202": answer("The place is taken and will not be lost.", "Place"),
         "303": {"description": "The same for a browser: to the waiting page."},
         **_with_pages(
             s400="The body is not what its content type says.",
@@ -78,8 +60,8 @@ _POSITION: Json = {
         "operationId": "getPosition",
         "summary": "Where this ticket stands.",
         "responses": {
-            "200": _json("The position as of the board it was computed from.", "Position"),
-            **_problems(s404="No such ticket.", s503="Not able to answer now."),
+            "200": answer("The position as of the board it was computed from.", "Position"),
+            **problems(s404="No such ticket.", s503="Not able to answer now."),
         },
     },
     "delete": {
@@ -87,7 +69,7 @@ _POSITION: Json = {
         "summary": "Leave the line; those behind move up.",
         "responses": {
             "204": {"description": "Left, now or before."},
-            **_problems(
+            **problems(
                 s403="This ticket may only look.",
                 s404="No such ticket.",
                 s409="Wallets are entered already; the place cannot be given up.",
@@ -104,7 +86,7 @@ _BOARD: Json = {
             "For a number above `served` and not in `departed`: ahead = number - served - 1 - (how many of `departed` "
             "are smaller); position = ahead + 1; estimated wait = ceil(position * seconds_per_place)."
         ),
-        "responses": {"200": _json("The board.", "Board"), **_problems(s503="No sale is set up.")},
+        "responses": {"200": answer("The board.", "Board"), **problems(s503="No sale is set up.")},
     }
 }
 _PAYMENT: Json = {
@@ -113,8 +95,8 @@ _PAYMENT: Json = {
         "operationId": "getPayment",
         "summary": "How far the participant's payment is.",
         "responses": {
-            "200": _json("The status.", "Payment"),
-            **_problems(
+            "200": answer("The status.", "Payment"),
+            **problems(
                 s404="No such invitation.",
                 s409="A step before this one is due; `due` names it.",
                 s410="The invitation has ended.",
@@ -125,57 +107,50 @@ _PAYMENT: Json = {
 }
 
 
-def _object(**properties: Json) -> Json:
-    return {"type": "object", "required": list(properties), "properties": properties}
-
-
-_TEXT: Json = {"type": "string"}
-_COUNT: Json = {"type": "integer", "minimum": 0}
-_TIME: Json = {"type": "string", "format": "date-time"}
 _AMOUNT: Json = {"type": "string", "pattern": r"^\d+(\.\d+)?$", "description": "A decimal number."}
 
-_SCHEMAS: Json = {
-    "Signup": _object(email={"type": "string", "format": "email", "maxLength": 254}),
-    "Place": _object(ticket=_TEXT, number=_nullable("integer", minimum=1), position_url=_TEXT),
-    "Position": _object(
+SCHEMAS: Json = {
+    "Signup": shape(email={"type": "string", "format": "email", "maxLength": 254}),
+    "Place": shape(ticket=TEXT, number=nullable("integer", minimum=1), position_url=TEXT),
+    "Position": shape(
         state={"enum": ["placing", "waiting", "invited", "joined", "expired", "left"]},
-        number=_nullable("integer", minimum=1),
-        position=_nullable("integer", minimum=1),
-        ahead=_nullable("integer", minimum=0),
-        waiting=_COUNT,
-        estimated_wait_seconds=_nullable("integer", minimum=0),
+        number=nullable("integer", minimum=1),
+        position=nullable("integer", minimum=1),
+        ahead=nullable("integer", minimum=0),
+        waiting=COUNT,
+        estimated_wait_seconds=nullable("integer", minimum=0),
         poll_after_seconds={"type": "number", "exclusiveMinimum": 0},
-        as_of=_TIME,
+        as_of=TIME,
     ),
-    "Board": _object(
-        sale=_TEXT,
+    "Board": shape(
+        sale=TEXT,
         status={"enum": ["upcoming", "open", "paused", "closed"]},
-        served=_COUNT,
-        last_number=_COUNT,
+        served=COUNT,
+        last_number=COUNT,
         departed={"type": "array", "items": {"type": "integer"}, "description": "Ascending, all above `served`."},
-        waiting=_COUNT,
-        seconds_per_place=_nullable("number"),
-        batch_size=_COUNT,
+        waiting=COUNT,
+        seconds_per_place=nullable("number"),
+        batch_size=COUNT,
         poll_after_seconds={"type": "number"},
-        as_of=_TIME,
+        as_of=TIME,
     ),
-    "Payment": _object(
+    "Payment": shape(
         state={"enum": ["awaiting", "seen", "confirming", "paid", "review"]},
         review={
             "type": "array",
             "items": {"enum": ["excess", "dust", "late", "reorg"]},
             "description": "Why deposits are in review: above the allowance, below the minimum, too late, undone.",
         },
-        allowance=_object(currency=_TEXT, cap=_AMOUNT, credited=_AMOUNT, remaining=_AMOUNT, BTC=_AMOUNT, ETH=_AMOUNT),
+        allowance=shape(currency=TEXT, cap=_AMOUNT, credited=_AMOUNT, remaining=_AMOUNT, BTC=_AMOUNT, ETH=_AMOUNT),
         deposits={
             "type": "array",
-            "items": _object(
+            "items": shape(
                 chain={"enum": ["BTC", "ETH"]},
-                address=_TEXT,
+                address=TEXT,
                 seen=_AMOUNT,
                 confirmed=_AMOUNT,
-                confirmations=_COUNT,
-                required=_COUNT,
+                confirmations=COUNT,
+                required=COUNT,
                 final={
                     "enum": ["depth", "finalized"],
                     "description": "What makes a payment count: `required` confirmations, or the chain's own word.",
@@ -188,20 +163,14 @@ _SCHEMAS: Json = {
             "items": {"enum": ["BTC", "ETH"]},
             "description": "Chains that cannot be looked at just now: what arrives there shows later, and is not lost.",
         },
-        as_of={**_TIME, "description": "When both chains were last looked at."},
-        now=_TIME,
+        as_of={**TIME, "description": "When both chains were last looked at."},
+        now=TIME,
     ),
-    "Problem": _object(type=_TEXT, title=_TEXT, status={"type": "integer"}, detail=_TEXT),
 }
 
-DOCUMENT: Json = {
-    "openapi": "3.1.0",
-    "info": {"title": "Stampede", "version": "1", "description": "The sale's JSON endpoints."},
-    "paths": {
-        "/signup/": {"post": _SIGNUP},
-        "/api/position/{ticket}": _POSITION,
-        "/api/board": _BOARD,
-        "/api/payment/{token}": _PAYMENT,
-    },
-    "components": {"schemas": _SCHEMAS},
+PATHS: Json = {
+    "/signup/": {"post": _SIGNUP},
+    "/api/position/{ticket}": _POSITION,
+    "/api/board": _BOARD,
+    "/api/payment/{token}": _PAYMENT,
 }

@@ -1,4 +1,4 @@
-"""The sale's addresses. Names and shapes are promised to foreign clients; those of the API stand in ico/openapi.py."""
+"""The sale's addresses. Names and shapes are promised to foreign clients; the API's stand in ico/openapi.py."""
 
 from django.urls import path
 
@@ -17,7 +17,6 @@ urlpatterns = [
     path("api/position/<str:ticket>", api.position, name="position_api"),
     path("api/board", api.board_api, name="board_api"),
     path("api/payment/<str:token>", api.payment, name="payment_api"),
-    path("api/openapi.json", api.openapi, name="openapi"),
     path("ops/", ops.panel, name="ops"),
     path("ops/data.json", ops.data, name="ops_data"),
     path("ops/owed/", ops_owed.page, name="ops_owed"),
