@@ -1,10 +1,28 @@
 """The shop's JSON."""
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+
+from config.answers import private
+from config.origin import read_only
+from shop import cart as carts
+from shop.visitors import owner_of
 
 
+@read_only
 def cart(request: HttpRequest) -> HttpResponse:
-    raise Http404("not here yet")
+    """What a page that is the same for everybody cannot know: the cart's badge, and whether somebody is logged in."""
+    owner = owner_of(request)
+    return private(JsonResponse(summary(carts.look(owner), signed_in=owner.customer is not None)))
+
+
+def summary(contents: carts.Contents, *, signed_in: bool) -> dict[str, object]:
+    return {
+        "count": contents.count,
+        "total_cents": contents.total_cents,
+        "currency": settings.SHOP_CURRENCY,
+        "signed_in": signed_in,
+    }
 
 
 def search(request: HttpRequest) -> HttpResponse:

@@ -29,7 +29,11 @@ class NotSold(LookupError):
     """No such product or variant, or it is no longer sold; the message is for the visitor."""
 
 
-class CannotHold(ValueError):
+class BadQuantity(ValueError):
+    """No shop would take this for a quantity; the message says what it may be."""
+
+
+class CannotHold(Exception):
     """The cart cannot hold this; the message says why, and nothing was changed."""
 
 
@@ -118,14 +122,16 @@ def look(owner: Owner) -> Contents:
 
 def add(*, owner: Owner, product: str, variant: int | None, quantity: int, now: datetime) -> Owner:
     """Put pieces into the cart, and make the cart if there is none. `product` is a slug; without `variant` the first of
-    it that has pieces left. Returns whose cart it is. Raises `NotSold`, `CannotHold`."""
+    it that has pieces left. Returns whose cart it is. Raises `NotSold`,
+    `BadQuantity`, `CannotHold`."""
     _refuse_absurd(quantity, least=1)
     return _add(owner, _sold(product, variant), quantity, now)
 
 
 @transactions.retried
 def change(*, owner: Owner, variant: int, quantity: int, now: datetime) -> None:
-    """So many pieces of what is in the cart, 0 to take it out. Raises `NotSold` for what is not in it, `CannotHold`."""
+    """So many pieces of what is in the cart, 0 to take it out. Raises `NotSold` for what is not in it,
+    `BadQuantity`, `CannotHold`."""
     _refuse_absurd(quantity, least=0)
     cart = _locked(owner)
     line = None if cart is None else cart.lines.filter(variant_id=variant).select_related("variant").first()
@@ -197,7 +203,7 @@ def _line(row: CartLine) -> Line:
 
 def _refuse_absurd(quantity: int, *, least: int) -> None:
     if not least <= quantity <= MOST_OF_ONE:
-        raise CannotHold(f"Please choose a quantity from {least} to {MOST_OF_ONE}.")
+        raise BadQuantity(f"Please choose a quantity from {least} to {MOST_OF_ONE}.")
 
 
 def _refuse_more_than_left(variant: Variant, quantity: int) -> None:
