@@ -180,7 +180,7 @@ class CartLine(models.Model):
 
 
 class Address(models.Model):
-    """Where a customer has parcels sent. Written by `customers`."""
+    """Where a customer has parcels sent. Written by `address_book`."""
 
     customer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="shop_addresses")
     name = models.CharField(max_length=120)
