@@ -42,19 +42,19 @@ def fill_the_outbox() -> None:
         names = (f"v{number}@example.org" for number in range(PEOPLE))
         Entrant.objects.bulk_create(Entrant(sale=sale, email=name, email_digest=name) for name in names)
         people = list(Entrant.objects.order_by("pk"))
-        outbox.put_many(kind=OutboxMessage.Kind.PLACE, entrants=people, now=timezone.now())
+        outbox.put(kind=OutboxMessage.Kind.PLACE, entrants=people, now=timezone.now())
 
 
 def by_the_worker() -> float:
     """Mails a second."""
     from django.utils import timezone
 
-    from ico import outbox
+    from config import delivery, outbox
 
-    messages: list[tuple[list[int], str]] = []
-    outbox.relay(publish=lambda ids, claim: messages.append((ids, claim)), now=timezone.now())
+    batches: list[outbox.Batch] = []
+    outbox.relay(publish=batches.append, now=timezone.now())
     began = time.perf_counter()
-    sent = sum(outbox.deliver(ids=ids, claim=claim, clock=timezone.now) for ids, claim in messages)
+    sent = sum(delivery.deliver(batch, clock=timezone.now) for batch in batches)
     if sent != PEOPLE:
         sys.exit(f"{sent} of {PEOPLE} mails went out")
     return sent / (time.perf_counter() - began)

@@ -214,7 +214,7 @@ if _smtp:
 SES_REGION = env.text("STAMPEDE_SES_REGION", "eu-central-1")
 SES_ENDPOINT = env.endpoint("STAMPEDE_SES_ENDPOINT")  # empty: the region's own
 MAILS_PER_SECOND = env.integer("STAMPEDE_MAILS_PER_SECOND", 0)  # what the account may send; 0: no limit
-EMAIL_TIMEOUT = 8  # seconds for each answer; all those of one mail must come while its mark lasts (`ico/mail.py`)
+EMAIL_TIMEOUT = 8  # seconds for each answer; all those of one mail must come while its mark lasts (`config/mail.py`)
 DEFAULT_FROM_EMAIL = env.text("STAMPEDE_MAIL_FROM", "Stampede sale <sale@stampede.example>")
 
 # --- work in the background -----------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ def _every(seconds: float, task: str) -> dict[str, object]:
 
 CELERY_BEAT_SCHEDULE = {
     "number": _every(0.5, "ico.number"),
-    "relay": _every(0.5, "ico.relay"),
+    "relay": _every(0.5, "config.relay"),
     "release": _every(1, "ico.release"),
     "expire": _every(5, "ico.expire"),
     "board": _every(1, "ico.board"),

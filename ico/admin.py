@@ -12,8 +12,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from config import outbox
 from ico import money_admin as money_admin  # registers the money's tables
-from ico import outbox, sales
+from ico import outbox as ours
+from ico import sales
 from ico import terms as terms_of_sale
 from ico.models import (
     ChainCursor,
@@ -200,7 +202,7 @@ class OutboxAdmin(RecordAdmin):
     @admin.action(description="Send again (parked mails)", permissions=["view"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
         chosen = list(queryset.values_list("pk", flat=True))
-        revived = outbox.retry_parked(chosen, now=timezone.now())
+        revived = outbox.retry_parked(ours.OUTBOX, chosen, now=timezone.now())
         level = messages.SUCCESS if revived else messages.WARNING
         self.message_user(request, f"{revived} of {len(chosen)} will be tried again; the others are not parked.", level)
 

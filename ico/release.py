@@ -143,7 +143,7 @@ def _invite(sale: Sale, record: Release, invited: list[Entrant], now: datetime) 
         )
         for entrant, key in made
     )
-    outbox.put_many(kind=OutboxMessage.Kind.INVITATION, entrants=invited, now=now)
+    outbox.put(kind=OutboxMessage.Kind.INVITATION, entrants=invited, now=now)
     served = max(entrant.number or 0 for entrant in invited)
     Sale.objects.filter(pk=sale.pk).update(served=served)
     Release.objects.filter(pk=record.pk).update(served_after=served)

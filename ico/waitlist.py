@@ -92,7 +92,7 @@ def _take(sale: Sale, address: str, client_address: str | None, now: datetime) -
         signed_up_at=now,
         client_address=client_address,
     )
-    outbox.put(kind=OutboxMessage.Kind.PLACE, entrant=entrant, now=now)
+    outbox.put(kind=OutboxMessage.Kind.PLACE, entrants=[entrant], now=now)
     return entrant
 
 

@@ -21,7 +21,8 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from ico import board, deposits, invitations, nodes, outbox, release, sales, waitlist  # noqa: E402
+from config import delivery, outbox  # noqa: E402
+from ico import board, deposits, invitations, nodes, release, sales, waitlist  # noqa: E402
 from ico.models import Chain, ChainCursor, Invitation, Sale  # noqa: E402
 
 
@@ -120,10 +121,10 @@ def _follow() -> None:
 
 
 def _send_mails() -> None:
-    batches: list[tuple[list[int], str]] = []
-    outbox.relay(publish=lambda ids, claim: batches.append((ids, claim)), now=timezone.now())
-    for ids, claim in batches:
-        outbox.deliver(ids=ids, claim=claim, clock=timezone.now)
+    batches: list[outbox.Batch] = []
+    outbox.relay(publish=batches.append, now=timezone.now())
+    for batch in batches:
+        delivery.deliver(batch, clock=timezone.now)
 
 
 def _sale_id() -> int:

@@ -13,7 +13,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
-from ico import outbox
+from config import delivery, outbox
 from ico.models import OutboxMessage, Sale
 from tests.concurrency.rivals import broken, first, meanwhile, together
 from tests.ico.conftest import join
@@ -21,7 +21,7 @@ from tests.ico.conftest import join
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PEOPLE = 60
-Message = tuple[list[int], str]
+Message = outbox.Batch
 
 
 @pytest.fixture
@@ -33,19 +33,19 @@ def keys(sale: Sale) -> list[int]:
 
 
 def relay(messages: list[Message]) -> None:
-    outbox.relay(publish=lambda ids, claim: messages.append((ids, claim)), now=timezone.now())
+    outbox.relay(publish=messages.append, now=timezone.now())
 
 
 def deliverer(messages: list[Message]) -> Callable[[], None]:
     def deliver() -> None:
-        for ids, claim in messages:
-            outbox.deliver(ids=ids, claim=claim, clock=timezone.now)
+        for message in messages:
+            delivery.deliver(message, clock=timezone.now)
 
     return deliver
 
 
 def rows_in(messages: list[Message]) -> list[int]:
-    return sorted(key for ids, _ in messages for key in ids)
+    return sorted(key for message in messages for key in message.ids)
 
 
 def recipients() -> Counter[str]:
@@ -56,8 +56,9 @@ def test_two_relays_publish_each_mail_once(keys: list[int]) -> None:
     messages: list[Message] = []
     assert together(*[lambda: relay(messages)] * 4) == []
     assert rows_in(messages) == keys
-    for ids, claim in messages:
-        assert set(OutboxMessage.objects.filter(pk__in=ids).values_list("claim", flat=True)) == {claim}
+    for message in messages:
+        bearing = OutboxMessage.objects.filter(pk__in=message.ids).values_list("claim", flat=True)
+        assert set(bearing) == {message.claim}
 
 
 def test_a_relay_that_was_overtaken_after_looking_publishes_nothing_twice(
@@ -79,7 +80,7 @@ def test_looking_and_publishing_without_a_claim_publishes_twice(keys: list[int])
         due = OutboxMessage.objects.filter(state="pending").order_by("pk")
         found = list(due.values_list("pk", flat=True))
         looked.wait(30)
-        messages.append((found, "mine"))
+        messages.append(Message("sale", tuple(found), "mine"))
         due.filter(pk__in=found).update(state="claimed", claim="mine")
 
     assert together(look_then_publish, look_then_publish) == []
@@ -101,7 +102,7 @@ def test_a_worker_that_was_overtaken_after_looking_sends_nothing_twice(
 ) -> None:
     messages: list[Message] = []
     relay(messages)
-    monkeypatch.setattr(outbox, "_mark", first(deliverer(messages), outbox._mark))
+    monkeypatch.setattr(delivery, "_mark", first(deliverer(messages), delivery._mark))
     deliverer(messages)()
     assert set(recipients().values()) == {1}
     assert len(recipients()) == PEOPLE
@@ -112,6 +113,6 @@ def test_without_the_mark_two_workers_send_twice(keys: list[int], monkeypatch: p
     messages: list[Message] = []
     relay(messages)
     have_read = threading.Barrier(2)
-    monkeypatch.setattr(outbox, "_mark", lambda row, now: have_read.wait(30) >= 0)
+    monkeypatch.setattr(delivery, "_mark", lambda batch, row, now: have_read.wait(30) >= 0)
     assert together(deliverer(messages), deliverer(messages)) == []
     assert set(recipients().values()) == {2}

@@ -19,9 +19,9 @@ def main() -> None:
     from django.conf import settings
     from django.db import connection
 
+    from config import tasks
     from config.celery import app
     from config.supervising import application
-    from ico import tasks
 
     connection.settings_dict["NAME"] = database
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
@@ -29,7 +29,7 @@ def main() -> None:
     if "MAIL_WORKER_IS_DEAF" in os.environ:
         tasks._go_on = lambda: True
     (settings.QUEUE_DIR / "messages").mkdir(parents=True)
-    tasks.deliver.delay([int(key) for key in ids], claim)
+    tasks.deliver.delay("sale", [int(key) for key in ids], claim)
     (command,) = [program.command for program in application() if program.name == "worker"]
     app.worker_main(command[command.index("worker") :])
 

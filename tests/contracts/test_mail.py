@@ -16,9 +16,9 @@ from botocore.exceptions import ClientError
 from django.utils import timezone
 from pytest_django import Settings
 
-from config import ses
+from config import delivery, mail, outbox, ses
 from config.logging import Json, caused_by, task
-from ico import mail, outbox
+from ico import mail as texts
 from ico.models import OutboxMessage, Sale
 from tests.contracts import mail_servers
 from tests.contracts.mail_servers import Maildir, Ses, Sink
@@ -79,9 +79,9 @@ def answering(request: pytest.FixtureRequest) -> Any:
 
 
 def deliver_due(now: datetime) -> int:
-    messages: list[tuple[list[int], str]] = []
-    outbox.relay(publish=lambda ids, claim: messages.append((ids, claim)), now=now)
-    return sum(outbox.deliver(ids=ids, claim=claim, clock=lambda: now) for ids, claim in messages)
+    batches: list[outbox.Batch] = []
+    outbox.relay(publish=batches.append, now=now)
+    return sum(delivery.deliver(batch, clock=lambda: now) for batch in batches)
 
 
 def rows(*fields: str) -> list[Any]:
@@ -164,9 +164,9 @@ def log() -> Iterator[io.StringIO]:
     lines = io.StringIO()
     handler = logging.StreamHandler(lines)
     handler.setFormatter(Json())
-    logging.getLogger("ico.outbox").addHandler(handler)
+    logging.getLogger("config.delivery").addHandler(handler)
     yield lines
-    logging.getLogger("ico.outbox").removeHandler(handler)
+    logging.getLogger("config.delivery").removeHandler(handler)
 
 
 def test_the_log_follows_each_mail_and_names_nobody(sale: Sale, answering: Any, log: io.StringIO) -> None:
@@ -241,9 +241,9 @@ def test_what_one_mail_may_wait_for_is_less_than_its_mark_lasts(
     with mail.connection() as connection:
         connection.open()
         monkeypatch.setattr(smtplib.SMTP, "getreply", counting)
-        connection.send(mail.compose(OutboxMessage.objects.get(), message_id="<a@stampede.example>"))
+        connection.send(texts.compose(OutboxMessage.objects.get(), message_id="<a@stampede.example>"))
         assert answers == mail.ANSWERS_PER_MAIL
-    noting = sum(outbox.NOTE_AGAIN_AFTER)
+    noting = sum(delivery.NOTE_AGAIN_AFTER)
     assert mail.ANSWERS_PER_MAIL * settings.EMAIL_TIMEOUT + noting < outbox.CLAIM_SECONDS
     client = ses._client("eu-central-1", "http://127.0.0.1:1").meta.config
     assert client.connect_timeout + client.read_timeout + noting < outbox.CLAIM_SECONDS

@@ -18,7 +18,7 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from ico import outbox
+from config import delivery, outbox
 from ico.models import OutboxMessage, Sale
 from tests.contracts import mail_servers
 from tests.contracts.mail_servers import ROOT, Sink
@@ -39,19 +39,19 @@ def sink(tmp_path: Path, settings: Settings) -> Iterator[Sink]:
 
 
 @pytest.fixture
-def messages(sale: Sale) -> list[tuple[list[int], str]]:
+def messages(sale: Sale) -> list[outbox.Batch]:
     """One message of fifty mails, as the relay published it."""
     for number in range(MAILS):
         join(sale, f"v{number}@example.org")
-    published: list[tuple[list[int], str]] = []
-    outbox.relay(publish=lambda ids, claim: published.append((ids, claim)), now=timezone.now())
+    published: list[outbox.Batch] = []
+    outbox.relay(publish=published.append, now=timezone.now())
     return published
 
 
 @contextmanager
-def worker_in_the_middle(sink: Sink, ids: list[int], claim: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    where = (str(connection.settings_dict["NAME"]), str(sink.port), str(RATE), claim)
-    command = [sys.executable, "-m", "tests.contracts.mail_worker", *where, *map(str, ids)]
+def worker_in_the_middle(sink: Sink, batch: outbox.Batch, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    where = (str(connection.settings_dict["NAME"]), str(sink.port), str(RATE), batch.claim)
+    command = [sys.executable, "-m", "tests.contracts.mail_worker", *where, *map(str, batch.ids)]
     environment = {**os.environ, "STAMPEDE_DATA": str(folder), "STAMPEDE_BROKER": "folder"}
     worker = subprocess.Popen(command, cwd=ROOT, env=environment)
     try:
@@ -63,22 +63,22 @@ def worker_in_the_middle(sink: Sink, ids: list[int], claim: str, folder: Path) -
 
 
 def test_a_worker_that_does_not_ask_sends_its_whole_message_first(
-    messages: list[tuple[list[int], str]], sink: Sink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    messages: list[outbox.Batch], sink: Sink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control: Celery waits for it. A message of 250 at a slow rate takes longer than supervisor waits."""
     monkeypatch.setenv("MAIL_WORKER_IS_DEAF", "1")
     (message,) = messages
-    with worker_in_the_middle(sink, *message, tmp_path) as worker:
+    with worker_in_the_middle(sink, message, tmp_path) as worker:
         worker.terminate()
         assert worker.wait(30) == 0
     assert len(sink.mails()) == MAILS
 
 
 def test_a_worker_told_to_stop_ends_between_two_mails_and_gives_the_rest_back(
-    messages: list[tuple[list[int], str]], sink: Sink, tmp_path: Path
+    messages: list[outbox.Batch], sink: Sink, tmp_path: Path
 ) -> None:
     (message,) = messages
-    with worker_in_the_middle(sink, *message, tmp_path) as worker:
+    with worker_in_the_middle(sink, message, tmp_path) as worker:
         worker.terminate()
         assert worker.wait(10) == 0
     rows = list(OutboxMessage.objects.order_by("pk").values_list("state", "attempts", "claim"))
@@ -89,19 +89,19 @@ def test_a_worker_told_to_stop_ends_between_two_mails_and_gives_the_rest_back(
 
 
 def test_a_worker_killed_in_the_middle_of_a_message_loses_no_mail(
-    messages: list[tuple[list[int], str]], sink: Sink, tmp_path: Path
+    messages: list[outbox.Batch], sink: Sink, tmp_path: Path
 ) -> None:
-    ((ids, claim),) = messages
-    with worker_in_the_middle(sink, ids, claim, tmp_path) as worker:
+    (message,) = messages
+    with worker_in_the_middle(sink, message, tmp_path) as worker:
         worker.kill()
 
     sent = OutboxMessage.objects.filter(state=State.SENT).count()
     assert 9 <= sent < MAILS  # it was the middle
     assert len(sink.mails()) - sent in (0, 1)
     later = timezone.now() + timedelta(seconds=outbox.CLAIM_SECONDS)
-    outbox.relay(publish=lambda ids, claim: messages.append((ids, claim)), now=later)
-    for ids, claim in messages:  # the first one is delivered again too, as SQS does when nobody acknowledged it
-        outbox.deliver(ids=ids, claim=claim, clock=lambda: later)
+    outbox.relay(publish=messages.append, now=later)
+    for batch in messages:  # the first one is delivered again too, as SQS does when nobody acknowledged it
+        delivery.deliver(batch, clock=lambda: later)
 
     assert set(OutboxMessage.objects.values_list("state", flat=True)) == {State.SENT}
     arrived = Counter(mail.message_id for mail in sink.received())

@@ -270,7 +270,7 @@ def test_the_settings_fit_the_work(server: Server, tmp_path: Path) -> None:
     """Those that an application with its broker in SQS really has."""
     ask = (
         "import json; import django; django.setup()\n"
-        "from django.conf import settings as s; from ico import outbox\n"
+        "from django.conf import settings as s; from config import outbox\n"
         "o = s.CELERY_BROKER_TRANSPORT_OPTIONS\n"
         "print(json.dumps([o['visibility_timeout'], o['wait_time_seconds'], o['receives'], outbox.CLAIM_SECONDS,"
         " s.CELERY_TASK_ACKS_LATE, s.CELERY_TASK_ACKS_ON_FAILURE, s.CELERY_TASK_REJECT_ON_WORKER_LOST]))"

@@ -11,8 +11,9 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from config import delivery, outbox, tasks
 from config.celery import app
-from ico import outbox, tasks, waitlist
+from ico import waitlist
 from ico.models import OutboxMessage, Sale
 from tests.contracts.queues import Broker
 from tests.contracts.sqs_servers import Proxy, Server
@@ -60,9 +61,10 @@ def test_what_the_server_did_not_take_waits_and_is_handed_over_when_it_is_back(
     assert tasks.hand_over() == 30
     assert states() == {State.CLAIMED: 30}
     claim = OutboxMessage.objects.values_list("claim", flat=True).distinct().get()
-    ids = list(OutboxMessage.objects.values_list("pk", flat=True))
-    assert outbox.deliver(ids=ids, claim=claim, clock=timezone.now) == 30
-    assert outbox.deliver(ids=ids, claim=claim, clock=timezone.now) == 0, "delivered twice, sent once"
+    ids = OutboxMessage.objects.values_list("pk", flat=True)
+    batch = outbox.Batch("sale", tuple(ids), claim)
+    assert delivery.deliver(batch, clock=timezone.now) == 30
+    assert delivery.deliver(batch, clock=timezone.now) == 0, "delivered twice, sent once"
     assert states() == {State.SENT: 30}
 
 

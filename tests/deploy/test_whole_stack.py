@@ -105,7 +105,7 @@ def test_the_id_of_a_signup_leads_through_the_logs_from_nginx_to_its_mail(whole:
     (taken,) = logged(whole, "web", signup)
     assert (taken["logger"], taken["message"].split()[0]) == ("ico.waitlist", "place")
     (sent,) = logged(whole, "worker", signup)
-    assert sent["logger"] == "ico.outbox"
+    assert sent["logger"] == "config.delivery"
     assert len(sent["task_id"]) == 36
     assert {line["request_id"] for line in logged(whole, "worker", another)} == {another}
     # The invitation may have come as well by now.

@@ -12,8 +12,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db.models import F
 
-from config import audit
-from ico import addresses, deposits, invitations, outbox, waitlist
+from config import audit, delivery, outbox
+from ico import addresses, deposits, invitations, waitlist
 from ico.models import (
     ChainCursor,
     Deposit,
@@ -42,7 +42,7 @@ def books(sale: Sale, now: datetime, settings: object, tmp_path: Path) -> Sale:
     waitlist.give_numbers(sale_id=sale.pk)
     waitlist.leave(places[5].ticket)
     invited = invite_all(sale, now, batch_size=3)
-    outbox.relay(publish=lambda ids, claim: outbox.deliver(ids=ids, claim=claim, clock=lambda: now), now=now)
+    outbox.relay(publish=lambda batch: delivery.deliver(batch, clock=lambda: now), now=now)
     for chain in ("BTC", "ETH"):
         deposits.follow(chain=chain, client=simulated(chain), now=now)
     for invitation in invited[:2]:

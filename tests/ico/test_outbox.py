@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import smtplib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -15,11 +16,12 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from config import budget, transactions
+from config import budget, delivery, outbox, transactions
 from config.logging import caused_by
 from config.maildir import EmailBackend as Maildir
-from ico import invitations, outbox
+from ico import invitations
 from ico.models import Invitation, OutboxMessage, Sale
+from ico.outbox import OUTBOX
 from tests.ico.conftest import invite_all, join
 
 pytestmark = pytest.mark.django_db
@@ -63,14 +65,14 @@ def mails(mailbox: Path) -> list[EmailMessage]:
     return [message_from_bytes(path.read_bytes(), policy=default) for path in found]  # type: ignore[arg-type, misc]
 
 
-def claimed(now: datetime) -> list[tuple[list[int], str]]:
-    published: list[tuple[list[int], str]] = []
-    outbox.relay(publish=lambda ids, claim: published.append((ids, claim)), now=now)
+def claimed(now: datetime) -> list[outbox.Batch]:
+    published: list[outbox.Batch] = []
+    outbox.relay(publish=published.append, now=now)
     return published
 
 
 def deliver_due(now: datetime) -> int:
-    return sum(outbox.deliver(ids=ids, claim=claim, clock=lambda: now) for ids, claim in claimed(now))
+    return sum(delivery.deliver(batch, clock=lambda: now) for batch in claimed(now))
 
 
 def test_a_place_mail_goes_out_once_in_text_and_html(sale: Sale, mailbox: Path) -> None:
@@ -106,20 +108,20 @@ def test_an_invitation_mail_carries_a_token_that_the_database_does_not(
 def test_a_second_delivery_of_the_same_message_sends_nothing(sale: Sale, mailbox: Path) -> None:
     join(sale, "ada@example.org")
     now = timezone.now()
-    ((ids, claim),) = claimed(now)
-    assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now) == 1
-    assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now) == 0
+    (batch,) = claimed(now)
+    assert delivery.deliver(batch, clock=lambda: now) == 1
+    assert delivery.deliver(batch, clock=lambda: now) == 0
     assert len(mails(mailbox)) == 1
 
 
 def test_a_message_that_was_lost_is_claimed_again_after_its_lease(sale: Sale, mailbox: Path) -> None:
     join(sale, "ada@example.org")
     now = timezone.now()
-    ((lost_ids, lost_claim),) = claimed(now)
+    (lost,) = claimed(now)
     assert claimed(now + timedelta(seconds=outbox.CLAIM_SECONDS - 1)) == []
     later = now + timedelta(seconds=outbox.CLAIM_SECONDS)
     assert deliver_due(later) == 1
-    assert outbox.deliver(ids=lost_ids, claim=lost_claim, clock=lambda: later) == 0
+    assert delivery.deliver(lost, clock=lambda: later) == 0
     assert len(mails(mailbox)) == 1
 
 
@@ -173,7 +175,7 @@ def test_attempts_back_off_and_end_parked(sale: Sale, mailbox: Path, settings: S
     assert waits == [5, 10, 20]
     assert deliver_due(now) == 0
     assert OutboxMessage.objects.get().state == State.PARKED
-    assert outbox.retry_parked([OutboxMessage.objects.get().pk], now=now) == 1
+    assert outbox.retry_parked(OUTBOX, [OutboxMessage.objects.get().pk], now=now) == 1
     assert deliver_due(now) == 1
     assert len(mails(mailbox)) == 1
 
@@ -257,7 +259,7 @@ def test_a_refusal_for_good_is_parked_at_once(sale: Sale, mailbox: Path, setting
 def test_one_message_carries_many_rows(sale: Sale) -> None:
     for n in range(outbox.MESSAGES_PER_TASK + 1):
         join(sale, f"v{n}@example.org")
-    assert [len(ids) for ids, _ in claimed(timezone.now())] == [outbox.MESSAGES_PER_TASK, 1]
+    assert [len(batch.ids) for batch in claimed(timezone.now())] == [outbox.MESSAGES_PER_TASK, 1]
 
 
 def test_a_mail_bears_the_id_of_the_request_that_caused_it(sale: Sale) -> None:
@@ -271,13 +273,14 @@ def test_what_could_not_be_published_is_given_back_and_due_at_once(sale: Sale, m
     for name in ("ada", "bob", "cyd"):
         join(sale, f"{name}@example.org")
     now = timezone.now()
-    ((ids, claim),) = claimed(now)
-    assert outbox.give_back(ids=ids[:2], claim="a claim of somebody else") == 0
-    assert outbox.give_back(ids=ids[:2], claim=claim) == 2
+    (batch,) = claimed(now)
+    some = replace(batch, ids=batch.ids[:2])
+    assert outbox.give_back(replace(some, claim="a claim of somebody else")) == 0
+    assert outbox.give_back(some) == 2
     rows = OutboxMessage.objects.order_by("pk").values_list("state", "attempts", "claim")
-    assert list(rows) == [(State.PENDING, 0, ""), (State.PENDING, 0, ""), (State.CLAIMED, 0, claim)]
+    assert list(rows) == [(State.PENDING, 0, ""), (State.PENDING, 0, ""), (State.CLAIMED, 0, batch.claim)]
     assert deliver_due(now) == 2
-    assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now) == 1
+    assert delivery.deliver(batch, clock=lambda: now) == 1
     assert len(mails(mailbox)) == 3
 
 
@@ -298,10 +301,10 @@ def unable_to_note(times: int) -> Callable[..., Any]:
 def test_a_database_that_is_away_for_seconds_does_not_make_us_send_twice(sale: Sale, mailbox: Path) -> None:
     join(sale, "ada@example.org")
     now, waited = timezone.now(), []
-    ((ids, claim),) = claimed(now)
+    (batch,) = claimed(now)
     with connection.execute_wrapper(unable_to_note(3)):
-        assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now, pause=waited.append) == 1
-    assert waited == list(outbox.NOTE_AGAIN_AFTER[:3])
+        assert delivery.deliver(batch, clock=lambda: now, pause=waited.append) == 1
+    assert waited == list(delivery.NOTE_AGAIN_AFTER[:3])
     assert OutboxMessage.objects.get().state == State.SENT
 
 
@@ -310,9 +313,9 @@ def test_one_that_is_away_for_longer_leaves_the_mail_to_be_sent_again(sale: Sale
     """Negative control, and what decision 4 says: the mail went out, and the row does not know."""
     join(sale, "ada@example.org")
     now = timezone.now()
-    ((ids, claim),) = claimed(now)
+    (batch,) = claimed(now)
     with connection.execute_wrapper(unable_to_note(1_000)), pytest.raises(OperationalError):
-        outbox.deliver(ids=ids, claim=claim, clock=lambda: now, pause=lambda seconds: None)
+        delivery.deliver(batch, clock=lambda: now, pause=lambda seconds: None)
     assert len(mails(mailbox)) == 1
     assert OutboxMessage.objects.get().state == State.CLAIMED
     assert deliver_due(now + timedelta(seconds=outbox.CLAIM_SECONDS)) == 1
@@ -346,8 +349,8 @@ def test_a_worker_that_is_told_to_stop_gives_the_rest_back(sale: Sale, mailbox: 
     for name in ("ada", "bob", "cyd"):
         join(sale, f"{name}@example.org")
     now, asked = timezone.now(), iter([True, False, False])
-    ((ids, claim),) = claimed(now)
-    assert outbox.deliver(ids=ids, claim=claim, clock=lambda: now, go_on=lambda: next(asked)) == 1
+    (batch,) = claimed(now)
+    assert delivery.deliver(batch, clock=lambda: now, go_on=lambda: next(asked)) == 1
     rows = OutboxMessage.objects.order_by("pk").values_list("state", "attempts", "claim")
     assert list(rows)[1:] == [(State.PENDING, 0, "")] * 2
     assert deliver_due(now) == 2  # at once, and by the rate or not
@@ -361,7 +364,7 @@ def test_a_refusal_is_noted_although_the_database_chose_us_as_a_victim(
 ) -> None:
     failing(settings, error)
     join(sale, "ada@example.org")
-    ((ids, claim),) = claimed(timezone.now())
+    (batch,) = claimed(timezone.now())
     victims = [2]
 
     def execute(run: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
@@ -371,7 +374,7 @@ def test_a_refusal_is_noted_although_the_database_chose_us_as_a_victim(
         return run(sql, params, many, context)
 
     with connection.execute_wrapper(execute):
-        outbox.deliver(ids=ids, claim=claim, clock=timezone.now)
+        delivery.deliver(batch, clock=timezone.now)
     assert victims == [0]
     assert OutboxMessage.objects.get().last_error
 
@@ -381,7 +384,7 @@ def test_a_relay_hands_out_no_more_than_workers_can_send(sale: Sale, monkeypatch
     for number in range(5):
         join(sale, f"v{number}@example.org")
     now = timezone.now()
-    assert sum(len(ids) for ids, _ in claimed(now)) == 3
+    assert sum(len(batch.ids) for batch in claimed(now)) == 3
     assert claimed(now) == []
     OutboxMessage.objects.filter(state=State.CLAIMED).update(state=State.SENT)
-    assert sum(len(ids) for ids, _ in claimed(now)) == 2
+    assert sum(len(batch.ids) for batch in claimed(now)) == 2
