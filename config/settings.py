@@ -73,6 +73,8 @@ SIMULATED_BLOCK_SECONDS = {
 
 # --- the shop -------------------------------------------------------------------------------------------------------
 SHOP_CURRENCY = "EUR"
+LOGINS_PER_MINUTE = env.integer("STAMPEDE_LOGINS_PER_MINUTE", 60)  # per client address; 0 switches it off
+LOGINS_PER_ACCOUNT = env.integer("STAMPEDE_LOGINS_PER_ACCOUNT", 10)  # a minute, wherever they come from; likewise
 
 # --- applications and middleware ------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -195,6 +197,11 @@ SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a copy in the cache co
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
 LOGIN_URL = "shop:login"  # the operators' own is "admin:login", which the panel and the admin name themselves
 
 MAILBOX_DIR = DATA_DIR / "mail"
