@@ -129,6 +129,10 @@ class Watch:
             except Exception:
                 logger.exception("a listener failed on %d changes", len(tags))
 
+    def pass_on(self, tags: frozenset[str]) -> None:
+        """Tell what this process found out itself, now: that a copy on this machine shows a change from here on."""
+        self._tell(tags, self._clock())
+
     def _go_on(self) -> None:
         own = connections[DEFAULT_DB_ALIAS].copy()
         if own.vendor == "mysql":
@@ -162,6 +166,7 @@ watch = Watch()
 listen = watch.listen
 start = watch.start
 forget = watch.forget
+pass_on = watch.pass_on
 
 
 def look_now() -> None:
