@@ -1,0 +1,277 @@
+"""The search index as files: one folder a machine, read by all its processes, written by one of them at a time.
+
+`search` in the data folder holds folders, one for each time the index was built, and a link to the one that counts; its
+name carries the version of the fields, so that two releases on one machine do not disturb each other. What a search
+shows is stored in the index, so that it asks no database.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+
+import tantivy
+from django.conf import settings
+from tantivy import Document, Filter, Index, IndexWriter, Query, Searcher, Tokenizer
+
+from shop.catalogue import Card
+
+VERSION = 1  # of the fields and of how text becomes words; another one is built anew
+WRITER_BYTES = 64_000_000
+MOST_CATEGORIES = 100
+_BETWEEN = "\x1f"  # slug and name of a category, which facets give back as one value
+
+# Where a word may stand, and what it is worth there.
+WORTH = {"title": 5.0, "brand": 3.0, "category": 3.0, "attributes": 2.0, "description": 1.0}
+
+
+class NotReady(RuntimeError):
+    """This machine has no index yet; it is being made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A product as it is indexed. `texts`: by the fields of `WORTH`; `weight`: what its relevance is multiplied by."""
+
+    card: Card
+    category_name: str
+    texts: dict[str, str]
+    weight: float
+
+    def mark(self) -> bytes:
+        """The same for an equal entry, and differs for another."""
+        told = [astuple(self.card), self.category_name, self.texts, self.weight]
+        return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _analyzer(*filters: Filter) -> tantivy.TextAnalyzer:
+    builder = tantivy.TextAnalyzerBuilder(Tokenizer.simple())
+    for one in (Filter.remove_long(40), Filter.lowercase(), Filter.ascii_fold(), *filters):
+        builder = builder.filter(one)
+    return builder.build()
+
+
+PLAIN = _analyzer()  # words as they are typed: for corrections and suggestions
+STEMS = _analyzer(Filter.stopword("english"), Filter.stemmer("english"))  # as they are looked for
+
+
+def _schema() -> tantivy.Schema:
+    fields = tantivy.SchemaBuilder()
+    fields.add_unsigned_field("id", stored=True, indexed=True, fast=True)
+    for name in WORTH:
+        fields.add_text_field(name, tokenizer_name="stems", index_option="freq")
+    fields.add_text_field("words", stored=True, tokenizer_name="plain", index_option="basic")
+    fields.add_text_field("shelf", tokenizer_name="raw", index_option="basic")  # the category's slug
+    fields.add_text_field("facet", tokenizer_name="raw", index_option="basic", fast=True)
+    fields.add_unsigned_field("price", indexed=True, fast=True)
+    fields.add_float_field("weight", fast=True)
+    fields.add_bytes_field("mark", stored=True)
+    return fields.build()
+
+
+SCHEMA = _schema()
+
+
+def _document(entry: Entry) -> Document:
+    card, document = entry.card, Document()
+    document.add_unsigned("id", card.id)
+    for name in WORTH:
+        document.add_text(name, entry.texts[name])
+    document.add_text("words", " ".join(entry.texts[name] for name in WORTH if name != "description"))
+    document.add_text("shelf", card.category)
+    document.add_text("facet", f"{card.category}{_BETWEEN}{entry.category_name}")
+    document.add_unsigned("price", card.price_cents)
+    document.add_float("weight", entry.weight)
+    document.add_bytes("mark", entry.mark())
+    return document
+
+
+def card_of(document: Document) -> Card:
+    return Card(*json.loads(bytes(document["mark"][0]))[0])
+
+
+def facet_of(value: str) -> tuple[str, str]:
+    """Slug and name of a category."""
+    slug, _, name = value.partition(_BETWEEN)
+    return slug, name
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+class Reader:
+    """This process' view of the index: always of the last commit, whichever process made it. Looking whether there is a
+    newer one is one `stat`."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        self._seen: tuple[object, ...] = ()
+        self._folder = ""
+        self._index: Index | None = None
+        self._searcher: Searcher | None = None
+
+    def searcher(self) -> Searcher:
+        """Raises `NotReady`."""
+        try:
+            meta = os.stat(f"{_link()}/meta.json")  # through the link: another folder is another file
+        except OSError:
+            raise NotReady("This machine has no search index yet.") from None
+        seen = (_home(), meta.st_ino, meta.st_mtime_ns)
+        if seen != self._seen or self._searcher is None:
+            with self._lock:
+                self._open()
+                self._seen = seen
+        assert self._searcher is not None  # noqa: S101 (for mypy: `_open` raises or sets it)
+        return self._searcher
+
+    def _open(self) -> None:
+        folder = os.path.realpath(_link())
+        if self._index is None or folder != self._folder:
+            self._index, self._folder = _opened(Path(folder)), folder
+        self._index.reload()
+        self._searcher = self._index.searcher()
+
+
+def _opened(folder: Path) -> Index:
+    try:
+        index = Index(SCHEMA, str(folder))
+    except ValueError as error:
+        raise NotReady(f"The search index cannot be read: {error}") from None
+    index.register_tokenizer("plain", PLAIN)
+    index.register_tokenizer("stems", STEMS)
+    return index
+
+
+def _home() -> Path:
+    return settings.DATA_DIR / "search"
+
+
+def _link() -> Path:
+    return _home() / f"v{VERSION}"
+
+
+reader = Reader()
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+@contextmanager
+def alone() -> Iterator[None]:
+    """No other process or thread of this machine writes the index meanwhile; who dies lets go."""
+    _home().mkdir(parents=True, exist_ok=True)
+    with open(_home() / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _writer(folder: Path) -> Iterator[IndexWriter]:
+    """Commits at the end, unless something fails; then nothing was written."""
+    writer = _opened(folder).writer(WRITER_BYTES, num_threads=1)
+    try:
+        yield writer
+        writer.commit()
+    except BaseException:
+        writer.rollback()
+        raise
+    finally:
+        writer.wait_merging_threads()
+
+
+@contextmanager
+def building(*, as_of: datetime) -> Iterator[IndexWriter]:
+    """A new index beside the one that is read, which it replaces at the end. Within `alone`."""
+    folder = Path(tempfile.mkdtemp(prefix=f"v{VERSION}-", dir=_home()))
+    try:
+        with _writer(folder) as writer:
+            yield writer
+        (folder / "as_of").write_text(as_of.isoformat())
+        before = os.path.realpath(_link())
+        _point_to(folder)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    _remove_others({str(folder.resolve()), before})
+
+
+def _point_to(folder: Path) -> None:
+    link = folder / "link"
+    link.symlink_to(folder.name)
+    os.replace(link, _link())
+
+
+def _remove_others(kept: set[str]) -> None:
+    """The one before stays until the next time: a process may be about to open it."""
+    for folder in _home().glob(f"v{VERSION}-*"):
+        if str(folder.resolve()) not in kept:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def add(writer: IndexWriter, entry: Entry) -> None:
+    writer.add_document(_document(entry))
+
+
+def take_in(entries: dict[int, Entry], gone: set[int]) -> int:
+    """Make the index show these products so, and those that are gone not at all: how many it showed otherwise. Nothing
+    is written for none. Within `alone`; raises `NotReady`."""
+    shown = marks({*entries, *gone})
+    wrong = [pk for pk, entry in entries.items() if shown.get(pk) != entry.mark()]
+    old = [pk for pk in gone if pk in shown]
+    if wrong or old:
+        with _writer(Path(os.path.realpath(_link()))) as writer:
+            for pk in (*wrong, *old):
+                writer.delete_documents_by_term("id", pk)
+            for pk in wrong:
+                add(writer, entries[pk])
+    return len(wrong) + len(old)
+
+
+def marks(ids: set[int]) -> dict[int, bytes]:
+    """The entries' marks, of those that are there."""
+    if not ids:
+        return {}
+    searcher = reader.searcher()
+    found = searcher.search(Query.term_set_query(SCHEMA, "id", sorted(ids)), limit=len(ids)).hits
+    documents = (searcher.doc(address) for _, address in found)
+    return {document["id"][0]: bytes(document["mark"][0]) for document in documents}
+
+
+def ids() -> set[int]:
+    """All that are there. Raises `NotReady`."""
+    searcher = reader.searcher()
+    found = searcher.search(Query.all_query(), max(1, searcher.num_docs), count=False).hits
+    return {int(pk) for pk in searcher.fast_field_values("id", [address for _, address in found]) if pk is not None}
+
+
+def size() -> int:
+    """The number of products. Raises `NotReady`."""
+    return reader.searcher().num_docs
+
+
+def categories() -> set[tuple[str, str]]:
+    """Slug and name of each that has a product there. Raises `NotReady`."""
+    by_facet = {"all": {"terms": {"field": "facet", "size": MOST_CATEGORIES}}}
+    found = reader.searcher().aggregate(Query.all_query(), by_facet)
+    return {facet_of(bucket["key"]) for bucket in found["all"]["buckets"]}
+
+
+def as_of() -> datetime | None:
+    """All that was told until a while before this moment is in the index. None: it was never built."""
+    try:
+        return datetime.fromisoformat((_link() / "as_of").read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def set_as_of(moment: datetime) -> None:
+    folder = Path(os.path.realpath(_link()))
+    new = folder / "as_of.new"
+    new.write_text(moment.isoformat())
+    os.replace(new, folder / "as_of")
