@@ -1,0 +1,164 @@
+"""Drawings of goods: a silhouette, its colour and pattern, a soft ground. No Django here.
+
+The edges of a silhouette are smoothed once per form and kept as a mask; a picture is then a few pastes, which is what
+makes thousands of them quick.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from random import Random
+
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
+
+from shop.seeding_words import COLOURS
+from shop.silhouettes import FORMS
+
+Colour = tuple[int, int, int]
+
+PLAIN = "plain"
+_SMOOTH = 3  # masks are drawn so many times larger
+_PATTERNS = (PLAIN, PLAIN, "bands", "columns", "checks", "dots", "slopes", "block")
+_GROUNDS = ((238, 234, 228), (228, 233, 238), (232, 238, 230), (240, 230, 230), (236, 232, 240), (244, 240, 226))
+
+
+def draw(*, form: str, colour: str, view: str, series: str, size: int) -> Image.Image:
+    """An RGB picture, `size` pixels both ways: the same for the same words, different for different ones."""
+    chance = Random(f"{form}:{series}")  # noqa: S311 (the same for each view and colour of a product)
+    picture = _stage(chance.choice(_GROUNDS), form, size).copy()
+    pattern, step, width = chance.choice(_PATTERNS), chance.choice((5, 8, 12)), chance.choice((0.25, 0.5))
+    second, mask = _beside(COLOURS[colour], chance), _mask(form, size)
+    cloth = Image.new("RGB", (size, size), COLOURS[colour])
+    if pattern != PLAIN:
+        cloth.paste(second, mask=_pattern(pattern, step, width, size))
+    _mark(cloth, series, second, size)
+    box = mask.getbbox()
+    lit = ImageChops.add(cloth.crop(box), _light(size).crop(box))
+    picture.paste(lit, box, mask.crop(box))
+    return _VIEWS[view](picture)
+
+
+def _beside(colour: Colour, chance: Random) -> Colour:
+    """A darker or a lighter shade of it, or a colour that goes with it."""
+    if chance.random() < 0.3:
+        return COLOURS[chance.choice(("white", "sand", "navy", "mustard", "brick"))]
+    factor = chance.choice((0.55, 0.75, 1.3, 1.6))
+    return (_part(colour[0], factor), _part(colour[1], factor), _part(colour[2], factor))
+
+
+def _part(part: int, factor: float) -> int:
+    return max(20, min(250, int(part * factor)))
+
+
+def _mark(cloth: Image.Image, series: str, colour: Colour, size: int) -> None:
+    """The maker's mark on the breast: 16 small fields, which no two series have alike."""
+    fields, pen, unit = Random(series).getrandbits(16), ImageDraw.Draw(cloth), size / 100  # noqa: S311
+    for place in range(16):
+        if fields >> place & 1:
+            left, top = (56 + place % 4 * 1.6) * unit, (52 + place // 4 * 1.6) * unit
+            pen.rectangle((left, top, left + 1.3 * unit, top + 1.3 * unit), fill=colour)
+
+
+def _near(picture: Image.Image) -> Image.Image:
+    edge = picture.width * 22 // 100
+    return picture.resize(
+        picture.size, Image.Resampling.BILINEAR, (edge, edge, picture.width - edge, picture.width - edge)
+    )
+
+
+_VIEWS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "front": lambda picture: picture,
+    "side": lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "near": _near,
+}
+
+
+def _ground(colour: Colour, size: int) -> Image.Image:
+    """Lighter above, a floor below."""
+    picture = Image.new("RGB", (size, size), colour)
+    picture.paste(
+        (255, 255, 255), mask=Image.linear_gradient("L").rotate(180).resize((size, size)).point(lambda v: v * 0.55)
+    )
+    floor = tuple(part - 14 for part in colour)
+    ImageDraw.Draw(picture).rectangle((0, size * 84 // 100, size, size), fill=floor)
+    return picture
+
+
+@lru_cache(maxsize=12)
+def _stage(ground: Colour, form: str, size: int) -> Image.Image:
+    """The ground with the form's shadow on it. Few are kept, for each takes megabytes: draw form by form."""
+    picture = _ground(ground, size)
+    picture.paste((ground[0] - 70, ground[1] - 70, ground[2] - 66), mask=_shadow(form, size))
+    return picture
+
+
+@lru_cache(maxsize=32)
+def _mask(form: str, size: int) -> Image.Image:
+    body, holes = FORMS[form]
+    mask = Image.new("L", (size * _SMOOTH, size * _SMOOTH), 0)
+    pen = ImageDraw.Draw(mask)
+    for shapes, fill in ((body, 255), (holes, 0)):
+        for shape in shapes:
+            points = [(x * mask.width / 100, y * mask.width / 100) for x, y in shape]
+            (pen.ellipse if len(points) == 2 else pen.polygon)(points, fill=fill)
+    return mask.reduce(_SMOOTH)
+
+
+def _shadow(form: str, size: int) -> Image.Image:
+    moved = Image.new("L", (size, size), 0)
+    moved.paste(_mask(form, size), (size // 60, size // 40))
+    return moved.reduce(4).filter(ImageFilter.GaussianBlur(size / 200)).resize((size, size)).point(lambda v: v * 0.6)
+
+
+@lru_cache(maxsize=1)
+def _light(size: int) -> Image.Image:
+    """From the upper left."""
+    slope = Image.linear_gradient("L").rotate(135, fillcolor=128).resize((size, size)).point(lambda v: v * 0.16)
+    return Image.merge("RGB", (slope, slope, slope))
+
+
+@lru_cache(maxsize=64)
+def _pattern(pattern: str, step: int, width: float, size: int) -> Image.Image:
+    mask = Image.new("L", (size, size), 0)
+    _PAINTERS[pattern](ImageDraw.Draw(mask), size, step * size / 100, width * step * size / 100)
+    return mask
+
+
+def _bands(pen: ImageDraw.ImageDraw, size: int, step: float, width: float) -> None:
+    for place in range(int(size / step) + 1):
+        pen.rectangle((0, place * step, size, place * step + width), fill=255)
+
+
+def _columns(pen: ImageDraw.ImageDraw, size: int, step: float, width: float) -> None:
+    for place in range(int(size / step) + 1):
+        pen.rectangle((place * step, 0, place * step + width, size), fill=255)
+
+
+def _checks(pen: ImageDraw.ImageDraw, size: int, step: float, width: float) -> None:
+    _bands(pen, size, step, width / 2)
+    _columns(pen, size, step, width / 2)
+
+
+def _dots(pen: ImageDraw.ImageDraw, size: int, step: float, width: float) -> None:
+    count = int(size / step) + 1
+    for x, y in ((x, y) for y in range(count) for x in range(count)):
+        left, top = (x + y % 2 / 2) * step, y * step
+        pen.ellipse((left, top, left + width, top + width), fill=255)
+
+
+def _slopes(pen: ImageDraw.ImageDraw, size: int, step: float, width: float) -> None:
+    for place in range(int(2 * size / step) + 1):
+        pen.line((place * step, 0, place * step - size, size), fill=255, width=max(1, int(width / 1.4)))
+
+
+def _block(pen: ImageDraw.ImageDraw, size: int, step: float, width: float) -> None:
+    pen.rectangle((0, size * 0.3 + step, size, size * 0.3 + 2 * step + width), fill=255)
+
+
+_PAINTERS: dict[str, Callable[[ImageDraw.ImageDraw, int, float, float], None]] = {
+    "bands": _bands,
+    "columns": _columns,
+    "checks": _checks,
+    "dots": _dots,
+    "slopes": _slopes,
+    "block": _block,
+}
