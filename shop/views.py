@@ -26,6 +26,7 @@ SORT_NAMES = (
 )
 HOME_CARDS = 8
 HOME_DEALS = 4
+LEAD_CARDS = 3
 SHOWN_TEXT = 100  # characters of a search that was refused for its length
 
 
@@ -37,7 +38,10 @@ def home(*, query: Query) -> Page:
         "deals": catalogue.deals(page=1).cards[:HOME_DEALS],
     }
     tags = {changes.HOME, changes.DEALS, changes.EVENTS}.union(*map(_tags, shown.values()))
-    current = editorial.current(now=timezone.now())
+    now = timezone.now()
+    current = editorial.current(now=now)
+    shown["lead"] = editorial.event(current[0].slug, now=now).cards[:LEAD_CARDS] if current else ()
+    tags |= _tags(shown["lead"])
     return _page("home.html", tags=tags, events=current, data=structured.document(structured.site()), **shown)
 
 

@@ -18,6 +18,12 @@ def price(cents: int) -> str:
     return f"-{said}" if cents < 0 else said
 
 
+@register.simple_tag
+def currency() -> str:
+    """Its code, for labels of fields."""
+    return settings.SHOP_CURRENCY
+
+
 @register.filter
 def amount(cents: int) -> str:
     """Whole cents -> `1234.50`, as machines read it: structured data and number fields."""
