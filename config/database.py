@@ -201,11 +201,11 @@ def as_of() -> datetime | None:
     return None if age is None else timezone.now() - timedelta(seconds=age)
 
 
-def remembered(since: datetime | None) -> None:
+def remembered(since: datetime | None, *, source: str = "object-cache") -> None:
     """This answer uses something that is remembered and was true at that moment (None: not known which)."""
     reading = _reading.get()
     if reading is not None and settings.PROVENANCE:
-        reading.saw("object-cache", None if since is None else (timezone.now() - since).total_seconds())
+        reading.saw(source, None if since is None else (timezone.now() - since).total_seconds())
 
 
 class ReadingMiddleware:
