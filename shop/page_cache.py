@@ -1,16 +1,46 @@
-"""The full-page cache of the anonymous catalogue."""
+"""The full-page cache of the anonymous catalogue. Decisions: docs/decisions/0024.
 
+    @kept("category")
+    def category(*, query: Mapping[str, str], category: str) -> Page: ...
+
+A view gets what its address says and never the request, so its page is the same for everybody. It is rendered from the
+primary: a replica may not have the change for which the page is made anew. A kept page is *fresh* while nothing that
+it shows has changed and it is younger than its kind's policy says; *stale* for a while after that, and then answered at
+once while one renewer works; *cold* beyond, and then waited for.
+"""
+
+import logging
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import wraps
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial, wraps
 from typing import Any
+from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, Error
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotModified
+from django.http.response import HttpResponseBase
+
+from config import database
+from config.origin import read_only
+from config.requests import busy
+from shop import changes, making
+from shop.cache_counters import PAGE_AGE, PAGES, REFUSED, RENDERINGS
+from shop.cache_policy import Policy, policies
+from shop.freshness import freshness
+from shop.kept_pages import Kept, page, pages
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A rendered page and what it shows: it is no longer true once something with one of these tags has changed."""
+    """A rendered page and what it shows: it is no longer true once something with one of these tags has changed. Only
+    one with status 200 is kept."""
 
     body: str
     tags: frozenset[str]
@@ -19,19 +49,214 @@ class Page:
 
 
 View = Callable[..., Page]
+Make = Callable[[], Page]
 
 
-def kept(kind: str) -> Callable[[View], Callable[..., HttpResponse]]:
+class NotForEverybody(Exception):
+    """A page that was to be kept holds what belongs to one person."""
+
+
+class State(Enum):
+    FRESH = "hit"
+    STALE = "stale"
+    COLD = "miss"
+
+
+def kept(kind: str) -> Callable[[View], Callable[..., HttpResponseBase]]:
     """A view of the catalogue: it gets the known query parameters alone (`query`, by the kind's policy), never the
     request, and returns a `Page`."""
+    policy = policies()[kind]
 
-    def kept_as(view: View) -> Callable[..., HttpResponse]:
+    def kept_as(view: View) -> Callable[..., HttpResponseBase]:
         @wraps(view)
         def answer(request: HttpRequest, **named: Any) -> HttpResponse:
-            query: Mapping[str, str] = request.GET.dict()
-            page = view(query=query, **named)
-            return HttpResponse(page.body, status=page.status, content_type=page.content_type)
+            query = known(request, policy)
+            try:
+                found, state = find(
+                    name_of(request.path, query), policy=policy, make=partial(view, query=query, **named)
+                )
+            except making.TakesTooLong:
+                return busy(request)
+            if isinstance(found, Page):
+                return _unkept(found)
+            return respond(request.META, found, state=state, policy=policy)
 
-        return answer
+        return read_only(answer)
 
     return kept_as
+
+
+def known(request: HttpRequest, policy: Policy) -> dict[str, str]:
+    """The parameters that this kind of page knows and that say something, in the order of their names."""
+    if not request.META.get("QUERY_STRING"):
+        return {}
+    said = request.GET
+    found = {name: said[name] for name in sorted(policy.known) if said.get(name)}
+    if found.get("page") == "1":
+        del found["page"]
+    return found
+
+
+def name_of(path: str, query: Mapping[str, str]) -> str:
+    """What a page is kept under."""
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+# --- which page ---------------------------------------------------------------------------------------------------
+def find(name: str, *, policy: Policy, make: Make) -> tuple[Kept | Page, State]:
+    """The page that is kept under this name, or what `make` returns when it is not to be kept. Raises what `make`
+    raises, and `making.TakesTooLong`."""
+    found = pages.get(name)
+    state = judge(found, policy)
+    if found is not None and state is not State.FRESH:
+        found = pages.look_again(name)  # another process may have been quicker
+        state = judge(found, policy)
+    if found is None or state is State.COLD:
+        return _wait_for(name, found, policy=policy, make=make), State.COLD
+    if state is State.STALE:
+        _renewers.ask(name, partial(_renew, name, policy=policy, make=make))
+    return found, state
+
+
+def judge(found: Kept | None, policy: Policy) -> State:
+    if found is None:
+        return State.COLD
+    now, news = time.monotonic(), freshness.heard
+    if found.checked != news:
+        found.untrue_since = _earliest(found.untrue_since, _untrue_since(found, now))
+        found.checked = news
+    untrue = _earliest(found.untrue_since, found.began + policy.page)
+    if untrue is None or now < untrue:
+        return State.FRESH
+    return State.STALE if now < untrue + policy.stale else State.COLD
+
+
+def _untrue_since(found: Kept, now: float) -> float | None:
+    if not found.mine and changes.watch.looked_at is None:
+        return now  # this process was not yet told what changed before it began
+    return freshness.untrue_since(tags=found.tags, began=found.began)
+
+
+def _earliest(*moments: float | None) -> float | None:
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+# --- making it ----------------------------------------------------------------------------------------------------
+_together = making.Together["Kept | Page"]()
+_renewers = making.Renewers()
+
+
+def _wait_for(name: str, old: Kept | None, *, policy: Policy, make: Make) -> Kept | Page:
+    """An old page is better than none: when the database does not answer, or somebody else does not get done."""
+    try:
+        return _together.make(name, partial(_make_alone, name, policy=policy, make=make))
+    except (Error, making.TakesTooLong):
+        if old is None:
+            raise
+        logger.warning("a %s page is shown although it is old: it cannot be made anew", policy.kind)
+        return old
+
+
+def _make_alone(name: str, *, policy: Policy, make: Make, wait: bool = True) -> Kept | Page:
+    with making.locked(pages.lock_path(name), wait=wait):
+        found = pages.look_again(name)
+        if found is not None and judge(found, policy) is State.FRESH:
+            return found  # whoever held the lock before has made it
+        return _make(name, policy=policy, make=make)
+
+
+def _renew(name: str, *, policy: Policy, make: Make) -> None:
+    # Busy: another process is at it, and whoever asks next looks for what it made. 404: it is dropped, see `_make`.
+    with suppress(making.Busy, Http404):
+        _make_alone(name, policy=policy, make=make, wait=False)
+
+
+def _make(name: str, *, policy: Policy, make: Make) -> Kept | Page:
+    began, as_of = time.monotonic(), time.time()
+    try:
+        made, from_primary = _rendered(make)
+    except Exception as error:
+        RENDERINGS.labels(policy.kind, "failed").inc()
+        if isinstance(error, Http404):
+            pages.drop(name)
+        raise
+    if made.status != 200 or not from_primary:
+        RENDERINGS.labels(policy.kind, "other").inc()
+        return made
+    refuse_what_is_private(made.body)
+    new = page(
+        name=name,
+        kind=policy.kind,
+        tags=made.tags,
+        began=began,
+        as_of=as_of,
+        content_type=made.content_type,
+        body=made.body,
+    )
+    pages.put(new)
+    RENDERINGS.labels(policy.kind, "kept").inc()
+    return new
+
+
+def _rendered(make: Make) -> tuple[Page, bool]:
+    """While the primary is away a replica is right for one answer, and not for keeping."""
+    if settings.REPLICAS and database.watch.is_gone(DEFAULT_DB_ALIAS):
+        return make(), False
+    with database.primary("kept page"):
+        return make(), True
+
+
+def refuse_what_is_private(body: str) -> None:
+    """Raises `NotForEverybody`. A view that is given no request cannot know anybody; this sees one that found a way."""
+    if "csrfmiddlewaretoken" in body:
+        REFUSED.inc()
+        raise NotForEverybody("a page that was to be kept holds a CSRF token")
+
+
+# --- the answer ---------------------------------------------------------------------------------------------------
+def respond(meta: Mapping[str, Any], found: Kept, *, state: State, policy: Policy) -> HttpResponse:
+    """The page, packed for who takes that, or 304 for who has it. It bears what it is (`kept`, `policy`), for the
+    front (`shop/front.py`)."""
+    asked, encodings = meta.get("HTTP_IF_NONE_MATCH", ""), meta.get("HTTP_ACCEPT_ENCODING")
+    response: HttpResponse
+    if asked and (found.etag in asked or asked.strip() == "*"):
+        response = HttpResponseNotModified()
+    elif encodings and _takes_packed(encodings):
+        response = HttpResponse(found.packed, content_type=found.content_type)
+        response.headers["Content-Encoding"] = "gzip"
+    else:
+        response = HttpResponse(found.body, content_type=found.content_type)
+    # An old page must not be kept by the edge as if it were new: there it is asked for again at once.
+    edge = policy.edge if state is not State.STALE else 1
+    response.headers["Cache-Control"] = f"public, max-age={policy.browser}, s-maxage={edge}"
+    response.headers["ETag"] = found.etag
+    if encodings is not None:  # the edge sends none, and keeps nothing that varies
+        response.headers["Vary"] = "Accept-Encoding"
+    _count(found, state)
+    response.kept, response.policy = found, policy  # type: ignore[attr-defined]
+    return response
+
+
+def _takes_packed(encodings: str) -> bool:
+    """Browsers say `gzip, deflate, br`. A weight is rare, and of weights only 0 means no."""
+    offered = (one.replace(" ", "").lower().partition(";q=") for one in encodings.split(","))
+    return any(coding == "gzip" and (not weight or weight.strip("0.")) for coding, _, weight in offered)
+
+
+def _count(found: Kept, state: State) -> None:
+    PAGES.labels(found.kind, state.value).inc()
+    PAGE_AGE.labels(found.kind).observe(time.time() - found.as_of)
+    if settings.PROVENANCE:
+        database.remembered(datetime.fromtimestamp(found.as_of, UTC), source="page-cache")
+
+
+def _unkept(made: Page) -> HttpResponse:
+    response = HttpResponse(made.body, status=made.status, content_type=made.content_type)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def forget() -> None:
+    """All kept pages of this machine, and what this process heard of changes."""
+    pages.forget()
+    freshness.forget()

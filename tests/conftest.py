@@ -37,8 +37,10 @@ def _fresh_process_memory() -> None:
     from django.core.cache import cache
 
     from ico import board, waitlist
+    from shop import page_cache
 
     cache.clear()
+    page_cache.forget()
     board.forget()
     waitlist.forget()
 

@@ -1,0 +1,241 @@
+"""The rendered pages that this machine keeps: files that its processes share, the hot ones also in each one's memory.
+
+A file bears the digest of its page's name (path and known parameters) and is replaced as a whole. The folder bears the
+machine's boot, for moments are counted from there, and what else a page depends on besides the database's rows: the
+code, the addresses that it names, the database itself. So what an earlier release has made is not found at all.
+"""
+
+import gzip
+import json
+import logging
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+MEMORY_BYTES = 32 * 1024 * 1024  # of one process: about a thousand pages, packed and not
+FILES = 20_000  # of one machine; a shop of 1,250 products has about 1,700 pages without searches
+SWEPT_EVERY = 500  # files written by one process
+_OLD_DRAFT_SECONDS = 60.0
+_OLD_FOLDER_SECONDS = 86_400.0  # of another release, that may still be running beside this one
+
+
+@dataclass(slots=True)
+class Kept:
+    """One page. `began`: when its making began (`time.monotonic`), `as_of`: the same in seconds since 1970."""
+
+    name: str
+    kind: str
+    tags: frozenset[str]
+    began: float
+    as_of: float
+    content_type: str
+    etag: str
+    body: bytes
+    packed: bytes  # gzip
+    mine: bool = field(default=True, compare=False)  # made by this process
+    checked: int = field(default=-1, compare=False)  # the news at which it was found to be true
+    untrue_since: float | None = field(default=None, compare=False)
+    used: bool = field(default=False, compare=False)
+
+    @property
+    def size(self) -> int:
+        return len(self.body) + len(self.packed)
+
+
+def page(
+    *, name: str, kind: str, tags: frozenset[str], began: float, as_of: float, content_type: str, body: str
+) -> Kept:
+    """A page that was just rendered, with its ETag and packed form."""
+    raw = body.encode()
+    etag = f'W/"{blake2b(raw, digest_size=12).hexdigest()}"'  # weak: packed and not packed are the same page
+    packed = gzip.compress(raw, compresslevel=6, mtime=0)
+    return Kept(name, kind, tags, began, as_of, content_type, etag, raw, packed)
+
+
+class Pages:
+    """Reads and writes of files are safe beside other processes; memory is this process's own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._memory: dict[str, Kept] = {}
+        self._bytes = 0
+        self._written = 0
+
+    @cached_property
+    def folder(self) -> Path:
+        folder = Path(settings.DATA_DIR) / "pages" / f"{_boot()}-{_release()}"
+        (folder / "locks").mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def get(self, name: str) -> Kept | None:
+        """From memory, else from its file."""
+        kept = self._memory.get(name)
+        if kept is None:
+            return self.look_again(name)
+        kept.used = True
+        return kept
+
+    def look_again(self, name: str) -> Kept | None:
+        """The newest that any process of this machine has made."""
+        known = self._memory.get(name)
+        found = _read(self._path(name))
+        if found is None or found.name != name or (known is not None and found.began <= known.began):
+            return known
+        self._remember(found)
+        return found
+
+    def put(self, kept: Kept) -> None:
+        self._remember(kept)
+        _write(self._path(kept.name), kept)
+        self._written += 1
+        if self._written % SWEPT_EVERY == 0:
+            self.sweep()
+
+    def drop(self, name: str) -> None:
+        """It is no page any more."""
+        with self._lock:
+            self._forget(name)
+        self._path(name).unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Everything, for all processes of this machine (another database, as between tests)."""
+        with self._lock:
+            self._memory.clear()
+            self._bytes = 0
+        for path in self.folder.glob("*.page"):
+            path.unlink(missing_ok=True)
+
+    def all(self) -> Iterator[Kept]:
+        """What lies in files, of earlier releases too: any of it may have been shown."""
+        for path in self.folder.parent.glob("*/*.page"):
+            found = _read(path)
+            if found is not None:
+                yield found
+
+    def sweep(self) -> None:
+        """Remove the oldest files beyond the bound, and folders of releases that are gone."""
+        files = sorted(self.folder.glob("*.page"), key=_written_at, reverse=True)
+        for path in files[FILES:]:
+            path.unlink(missing_ok=True)
+        for path in self.folder.glob("*.draft"):  # of a process that was killed while it wrote
+            if _written_at(path) < time.time() - _OLD_DRAFT_SECONDS:
+                path.unlink(missing_ok=True)
+        for folder in self.folder.parent.iterdir():
+            newest = max((_written_at(path) for path in folder.glob("*.page")), default=_written_at(folder))
+            if folder != self.folder and newest < time.time() - _OLD_FOLDER_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def lock_path(self, name: str) -> Path:
+        """One of a few files, so that none needs to be removed: two pages under one lock only wait for each other."""
+        return self.folder / "locks" / _digest(name)[:2]
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{_digest(name)}.page"
+
+    def _remember(self, kept: Kept) -> None:
+        with self._lock:
+            self._forget(kept.name)
+            self._memory[kept.name] = kept
+            self._bytes += kept.size
+            while self._bytes > MEMORY_BYTES and len(self._memory) > 1:
+                self._make_room()
+
+    def _make_room(self) -> None:
+        """The oldest goes, unless it was asked for since it was looked at last: then it is the newest again."""
+        name = next(iter(self._memory))
+        kept = self._memory[name]
+        if kept.used:
+            kept.used = False
+            self._memory[name] = self._memory.pop(name)
+        else:
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        kept = self._memory.pop(name, None)
+        if kept is not None:
+            self._bytes -= kept.size
+
+
+def _read(path: Path) -> Kept | None:
+    """None when there is no such file, or one that this code cannot read: the page is made anew."""
+    try:
+        head, _, rest = path.read_bytes().partition(b"\n")
+        said: dict[str, Any] = json.loads(head)
+        split = said.pop("split")
+        body, packed = rest[:split], rest[split:]
+        if len(rest) != said.pop("length"):
+            raise ValueError("it is cut off")
+        return Kept(**{**said, "tags": frozenset(said["tags"]), "body": body, "packed": packed, "mine": False})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("a kept page cannot be read (%s) and is made anew", type(error).__name__)
+        return None
+
+
+def _write(path: Path, kept: Kept) -> None:
+    """A disk that is full costs the other processes the page, and this one nothing."""
+    head = {
+        "name": kept.name,
+        "kind": kept.kind,
+        "tags": sorted(kept.tags),
+        "began": kept.began,
+        "as_of": kept.as_of,
+        "content_type": kept.content_type,
+        "etag": kept.etag,
+        "split": len(kept.body),
+        "length": kept.size,
+    }
+    draft = ""
+    try:
+        handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".draft")
+        with os.fdopen(handle, "wb") as file:
+            file.write(json.dumps(head).encode() + b"\n" + kept.body + kept.packed)
+        os.replace(draft, path)
+    except OSError as error:
+        logger.warning("a page could not be kept in its file: %s", error)
+        if draft:
+            Path(draft).unlink(missing_ok=True)
+
+
+def _digest(name: str) -> str:
+    return blake2b(name.encode(), digest_size=16).hexdigest()
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
+
+
+def _release() -> str:
+    """A digest of what pages are made from besides rows: the files of the shop and of the site's frame, the names of
+    static files, and the settings that stand in a page or say where the rows are."""
+    found = blake2b(digest_size=6)
+    roots = [settings.BASE_DIR / "shop", settings.BASE_DIR / "config" / "templates"]
+    files = [path for root in roots for path in root.rglob("*") if path.suffix in (".py", ".html", ".toml")]
+    for path in sorted([*files, Path(settings.STATIC_ROOT) / "staticfiles.json"]):
+        found.update(f"{path} {path.stat().st_mtime_ns if path.exists() else 0}\n".encode())
+    database = {name: str(settings.DATABASES["default"].get(name, "")) for name in ("HOST", "PORT", "NAME")}
+    found.update(repr((settings.PUBLIC_URL, settings.MEDIA_URL, settings.SHOP_CURRENCY, database)).encode())
+    return found.hexdigest()
+
+
+pages = Pages()
