@@ -97,6 +97,7 @@ MIDDLEWARE = [
     "config.metrics.RequestsMiddleware",
     "config.requests.ProblemMiddleware",
     "config.requests.BodyLimitMiddleware",
+    "shop.front.FrontMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
