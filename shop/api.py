@@ -1,12 +1,15 @@
 """The shop's JSON."""
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from config.answers import private
 from config.origin import read_only
 from shop import cart as carts
+from shop.search_api import search, suggest
 from shop.visitors import owner_of
+
+__all__ = ["cart", "search", "suggest", "summary"]
 
 
 @read_only
@@ -23,7 +26,3 @@ def summary(contents: carts.Contents, *, signed_in: bool) -> dict[str, object]:
         "currency": settings.SHOP_CURRENCY,
         "signed_in": signed_in,
     }
-
-
-def search(request: HttpRequest) -> HttpResponse:
-    raise Http404("not here yet")

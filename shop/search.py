@@ -16,13 +16,14 @@ from shop import search_words
 from shop.catalogue import PAGE_SIZE, Card, NotThere
 from shop.search_index import MOST_CATEGORIES, SCHEMA, WORTH, NotReady, card_of, facet_of, reader
 from shop.search_words import BadSearch, Word
+from shop.templatetags.prices import price
 
 __all__ = ["BadSearch", "NotReady", "Results", "find", "found_tag", "suggest"]
 
 MOST_PAGES = 50  # nobody reads further, and each page costs what those before it cost
 MOST_SUGGESTIONS = 8
 _ALSO = 0.2  # what standing in a second field counts of what it would alone
-_ENDS = (0, 2_000, 5_000, 10_000, 20_000)  # where the ranges of prices begin, in cents
+_ENDS = (0, 2_500, 5_000, 10_000)  # where the ranges of prices begin, in cents
 
 Range = tuple[int, int | None]
 
@@ -213,7 +214,6 @@ def _prices(buckets: list[dict[str, Any]]) -> tuple[tuple[str, int | None, int |
 
 
 def _label(low: int, high: int | None) -> str:
-    """In the units of the currency, which the page says around it."""
     if high is None:
-        return f"{low // 100} and more"
-    return f"under {(high + 1) // 100}" if low == 0 else f"{low // 100} to {(high + 1) // 100}"
+        return f"{price(low)} and more"
+    return f"{price(low)} to {price(high)}" if low else f"up to {price(high)}"

@@ -15,6 +15,7 @@ urlpatterns = [
     path("shop/events/", views.events, name="events"),
     path("shop/events/<slug:event>/", views.event, name="event"),
     path("api/search", api.search, name="search_api"),
+    path("api/suggest", api.suggest, name="suggest_api"),
     # one visitor's own
     path("api/cart", api.cart, name="cart_api"),
     path("shop/recommended/<slug:product>/", widget.recommended, name="recommended"),

@@ -15,6 +15,7 @@ RIM = {
     "views",
     "journey",
     "api",
+    "search_api",
     "ops",
     "ops_owed",
     "admin",

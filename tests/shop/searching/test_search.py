@@ -109,7 +109,7 @@ def test_facets_count_what_a_filter_in_place_of_theirs_would_find() -> None:
     results = search.find(text="lumen falk", category="lighting", high_cents=5_000)
     assert [card.slug for card in results.cards] == ["lamp"]
     assert results.categories == (("lighting", "Lighting", 1), ("shoes", "Shoes", 1))
-    assert results.prices == (("20 to 50", 2_000, 4_999, 1), ("100 to 200", 10_000, 19_999, 1))
+    assert results.prices == (("€25.00 to €49.99", 2_500, 4_999, 1), ("€100.00 and more", 10_000, None, 1))
 
 
 def test_each_facet_leads_to_as_many_as_it_says() -> None:
