@@ -14,7 +14,7 @@ from config.origin import read_only
 
 Json = dict[str, Any]
 
-DOCUMENTED = ("ico.openapi",)
+DOCUMENTED = ("ico.openapi", "shop.openapi", "shop.search_openapi")
 
 TEXT: Json = {"type": "string"}
 COUNT: Json = {"type": "integer", "minimum": 0}

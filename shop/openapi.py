@@ -1,0 +1,65 @@
+"""The shop's part of the OpenAPI document."""
+
+from config.openapi import COUNT, TEXT, Json, answer, problems, shape
+
+_CENTS: Json = {**COUNT, "description": "Whole cents of `currency`."}
+
+_BADGE: Json = {
+    "get": {
+        "operationId": "getCart",
+        "summary": "What the cart of this browser holds, for the badge on pages that are the same for everybody.",
+        "description": "Private: by the session's cookie or the guest's. Who sends neither has an empty cart.",
+        "responses": {"200": answer("The cart in short.", "Cart"), **problems(s503="Not able to answer now.")},
+    }
+}
+
+
+def _form(operation: str, summary: str, schema: str, **more: str) -> Json:
+    """A form of the cart's, for a client that wants JSON and not the page."""
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "parameters": [
+            {"name": "Accept", "in": "header", "required": True, "schema": {"const": "application/json"}},
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-www-form-urlencoded": {"schema": {"$ref": f"#/components/schemas/{schema}"}}},
+        },
+        "responses": {
+            "200": answer("The cart in short, as it is now. A guest's first piece sets the cookie `cart`.", "Cart"),
+            **problems(
+                s400="The body is not what its content type says.",
+                s403="Sent from another site's page.",
+                s404="No such product, or it is not sold any more.",
+                s409="There are not so many pieces, or the cart is full; nothing was changed.",
+                s413="The body is too large.",
+                s422="A field is missing, unknown or absurd; the detail names it.",
+                s503="Not able to take this now; `Retry-After` says when to come back.",
+                **more,
+            ),
+        },
+    }
+
+
+PATHS: Json = {
+    "/api/cart": _BADGE,
+    "/shop/cart/add/": {"post": _form("addToCart", "Put pieces of a product into the cart.", "Addition")},
+    "/shop/cart/update/": {"post": _form("changeCart", "Have so many pieces in the cart, 0 for none.", "CartLine")},
+}
+
+_PIECES: Json = {"type": "integer", "minimum": 1, "maximum": 99}
+_VARIANT: Json = {"type": "integer", "minimum": 1, "maximum": 999_999_999_999}
+
+SCHEMAS: Json = {
+    "Cart": shape(count=COUNT, total_cents=_CENTS, currency=TEXT, signed_in={"type": "boolean"}),
+    "Addition": {
+        **shape(product={"type": "string", "minLength": 1, "maxLength": 120, "pattern": "^[a-z0-9-]+$"}),
+        "additionalProperties": False,
+    },
+    "CartLine": {
+        **shape(variant=_VARIANT, quantity={**_PIECES, "minimum": 0}),
+        "additionalProperties": False,
+    },
+}
+SCHEMAS["Addition"]["properties"] |= {"variant": _VARIANT, "quantity": _PIECES}
