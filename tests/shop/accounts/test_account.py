@@ -102,7 +102,7 @@ class TestLogin:
         assert response.cookies["sessionid"]["samesite"] == "Lax"
 
     def test_the_session_is_another_one_afterwards(self, client: Client, customer: User) -> None:
-        """Whoever planted a session's name in somebody's browser does not know the name of the one that is logged in."""
+        """Whoever planted a session in somebody's browser does not know the one that is logged in."""
         client.cookies["sessionid"] = "planted0planted0planted0planted0"
         enter(client)
         assert client.cookies["sessionid"].value != "planted0planted0planted0planted0"
