@@ -26,7 +26,7 @@ from config.models import Mail
 
 logger = logging.getLogger(__name__)
 
-KEPT_BY = ("ico.outbox",)
+KEPT_BY = ("ico.outbox", "shop.outbox")
 State = Mail.State
 CLAIM_SECONDS = 60
 CLAIM_AT_ONCE = 500

@@ -1,9 +1,8 @@
-"""The sale in figures for Prometheus: the line, the releases, the caps, the outbox, the chains. Read when somebody asks
+"""The sale in figures for Prometheus: the line, the releases, the caps, the chains. Read when somebody asks
 (`config/metrics.py`), so each group is a handful of rows by index and one count that is remembered for a while."""
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Count
 from django.utils import timezone
@@ -18,7 +17,6 @@ from ico.models import (
     Deposit,
     Entrant,
     LedgerEntry,
-    OutboxMessage,
     Release,
     Sale,
 )
@@ -36,9 +34,6 @@ DECIDED = Figure("stampede_release_age_seconds", "Age of the newest decision; gr
 
 BOARD_AGE = Figure("stampede_board_age_seconds", "Age of the board on this machine.", ("sale",))
 WAITING = Figure("stampede_line_waiting", "Numbered people in line, as the board on this machine says.", ("sale",))
-
-MESSAGES = Figure("stampede_outbox_messages", "Mails by state.", ("state",))
-OVERDUE = Figure("stampede_outbox_overdue_seconds", "How long the oldest mail that is due has been due.")
 
 BEHIND = Figure("stampede_chain_behind_blocks", "Blocks between the chain's tip and where we are.", ("chain",))
 TIP_AGE = Figure("stampede_chain_tip_age_seconds", "Age of the tip by its own time, when last looked at.", ("chain",))
@@ -83,29 +78,6 @@ def _boards() -> Values:
     for line in board.on_this_machine():
         yield BOARD_AGE, (line.sale,), (now - line.as_of).total_seconds()
         yield WAITING, (line.sale,), line.waiting
-
-
-def _outbox() -> Values:
-    for state, count in mails_by_state().items():
-        yield MESSAGES, (state,), count
-    yield OVERDUE, (), mails_overdue(timezone.now())
-
-
-def mails_by_state() -> dict[str, int]:
-    """Also those of which there are none. The sent ones are the whole outbox, so it is counted every few seconds."""
-
-    def counted() -> dict[str, int]:
-        rows: Any = OutboxMessage.objects.order_by().values_list("state").annotate(count=Count("pk"))
-        return dict.fromkeys(OutboxMessage.State.values, 0) | dict(rows)
-
-    return remembered("figures:outbox", seconds=COUNTED_SECONDS, make=counted)
-
-
-def mails_overdue(now: datetime) -> float:
-    """Seconds since when the oldest mail that is due is due; 0 when none is."""
-    due = OutboxMessage.objects.filter(state=OutboxMessage.State.PENDING, due_at__lte=now)
-    oldest = due.order_by("due_at").values_list("due_at", flat=True).first()
-    return (now - oldest).total_seconds() if oldest else 0.0
 
 
 def _chains() -> Iterator[tuple[Figure, tuple[str, ...], float]]:
@@ -164,7 +136,6 @@ def compensated() -> dict[str, int]:
 FIGURES = (
     Figures("line", (NUMBERED, UNNUMBERED, SERVED, RESERVED, TOTAL, GATE, REASON, DECIDED), _line),
     Figures("board", (BOARD_AGE, WAITING), _boards),
-    Figures("outbox", (MESSAGES, OVERDUE), _outbox),
     Figures("chains", (BEHIND, TIP_AGE, FOLLOWED, TROUBLE, LOAD), _chains),
     Figures("deposits", (DEPOSITS, COMPENSATED), _deposits),
     Figures("addresses", (READY, HIGHEST), _addresses),

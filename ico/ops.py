@@ -19,9 +19,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from config import outbox_figures
 from config.cache import remembered
 from config.requests import explain
-from ico import alarms, board, figures, networks, ops_chains, ops_owed, reasons, sales
+from ico import alarms, board, networks, ops_chains, ops_owed, reasons, sales
 from ico.chains.load import price_gwei
 from ico.models import Chain, ChainCursor, ChainReading, Deposit, LedgerEntry, Release, Sale
 from ico.reasons import gwei
@@ -78,7 +79,7 @@ def _answer(sale: Sale, now: datetime, *, sees_owed: bool) -> dict[str, Any]:
         "as_of": now.isoformat(),
         "line": _line(sale),
         "caps": _caps(sale),
-        "outbox": _outbox(now),
+        "outbox": outbox_figures.of_all(now),
         "gate": _gate(sale, reading, now),
         "chains": ops_chains.rows(cursors, now),
         "alarms": _alarms(cursors, now, sees_owed=sees_owed),
@@ -116,10 +117,6 @@ def _credited(sale: Sale) -> int:
         return LedgerEntry.objects.filter(invitation__sale=sale).aggregate(cents=Sum("cents"))["cents"] or 0
 
     return remembered(f"ops:credited:{sale.pk}", seconds=COUNTED_MAX_AGE, make=added_up)
-
-
-def _outbox(now: datetime) -> dict[str, Any]:
-    return {**figures.mails_by_state(), "overdue_seconds": round(figures.mails_overdue(now), 1)}
 
 
 def _gate(sale: Sale, reading: ChainReading | None, now: datetime) -> dict[str, Any]:

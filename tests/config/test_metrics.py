@@ -21,11 +21,12 @@ from pytest_django import Settings
 
 from config import metrics
 from config.metrics import Figure, Figures, RequestsMiddleware
-from ico import figures, release, waitlist
+from ico import release, waitlist
 from ico.models import Sale
 from tests.ico.conftest import join, read_load
 
 ROOT = Path(__file__).resolve().parents[2]
+ODD = Figure("stampede_odd", "Of a group that is read oddly.")
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +137,12 @@ def test_the_figures_are_those_of_the_books(transactional_db: None, sale: Sale, 
     assert found["stampede_line_served"] == {("test",): 1}
     assert found["stampede_line_waiting"] == {("test",): 1}
     assert found["stampede_cap_reserved_cents"] == {("test",): 100_000}
-    assert found["stampede_outbox_messages"] == {("pending",): 4, ("claimed",): 0, ("sent",): 0, ("parked",): 0}
+    states = ("pending", "claimed", "sent", "parked")
+    assert found["stampede_outbox_messages"] == {
+        **dict.fromkeys((("sale", state) for state in states), 0),
+        **dict.fromkeys((("orders", state) for state in states), 0),
+        ("sale", "pending"): 4,
+    }
     reasons = {reason for (reason, _), value in found["stampede_release_reason"].items() if value}
     assert reasons == {"released"}
     assert 0 <= found["stampede_board_age_seconds"]["test",] < 60
@@ -145,7 +151,7 @@ def test_the_figures_are_those_of_the_books(transactional_db: None, sale: Sale, 
 
 def test_many_scrapes_at_once_cost_the_books_one_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    group = Figures("odd", (figures.OVERDUE,), lambda: read.append(1) or [])  # type: ignore[func-returns-value]
+    group = Figures("odd", (ODD,), lambda: read.append(1) or [])  # type: ignore[func-returns-value]
     monkeypatch.setattr(metrics, "groups", lambda: [group])
     monkeypatch.setattr(metrics, "FRESH_SECONDS", 60.0)
     scrapes = [threading.Thread(target=metrics.exposition) for _ in range(8)]
@@ -165,8 +171,8 @@ def test_books_that_cannot_be_read_cost_their_figures_and_a_moment(monkeypatch: 
             hold.wait(30)
         raise RuntimeError("no books")
 
-    odd = Figure("stampede_odd", "Never read.")
-    groups = [Figures("odd", (odd,), read), Figures("fine", (figures.OVERDUE,), lambda: [(figures.OVERDUE, (), 3.0)])]
+    fine = Figure("stampede_fine", "Always read.")
+    groups = [Figures("odd", (ODD,), read), Figures("fine", (fine,), lambda: [(fine, (), 3.0)])]
     monkeypatch.setattr(metrics, "groups", lambda: groups)
     began = time.monotonic()
     try:
@@ -176,7 +182,7 @@ def test_books_that_cannot_be_read_cost_their_figures_and_a_moment(monkeypatch: 
         hold.set()
     assert "stampede_odd" not in found
     assert found["stampede_figures_read"] == {("odd",): 0, ("fine",): 1}
-    assert found["stampede_outbox_overdue_seconds"] == {(): 3}
+    assert found["stampede_fine"] == {(): 3}
 
 
 # --- the format and the documentation -----------------------------------------------------------------------------
