@@ -73,6 +73,12 @@ SIMULATED_BLOCK_SECONDS = {
 
 # --- the shop -------------------------------------------------------------------------------------------------------
 SHOP_CURRENCY = "EUR"
+RESERVATION_SECONDS = env.seconds(
+    "STAMPEDE_RESERVATION_SECONDS", 900
+)  # an order not paid holds its pieces for
+# The dummy payment provider: what one charge takes, and how many of a hundred it refuses.
+PAYMENT_SECONDS = env.seconds("STAMPEDE_PAYMENT_SECONDS", 0.3)
+PAYMENT_REFUSED_PERCENT = env.integer("STAMPEDE_PAYMENT_REFUSED_PERCENT", 0)
 LOGINS_PER_MINUTE = env.integer("STAMPEDE_LOGINS_PER_MINUTE", 60)  # per client address; 0 switches it off
 LOGINS_PER_ACCOUNT = env.integer("STAMPEDE_LOGINS_PER_ACCOUNT", 10)  # a minute, wherever they come from; likewise
 
@@ -290,6 +296,9 @@ CELERY_BEAT_SCHEDULE = {
     "expire": _every(5, "ico.expire"),
     "board": _every(1, "ico.board"),
     "derive": _every(2, "ico.derive"),
+    "settle": _every(0.5, "shop.settle"),
+    "expire-orders": _every(5, "shop.expire"),
+    "tidy-carts": _every(3_600, "shop.tidy"),
 }
 
 # --- what a browser is told -----------------------------------------------------------------------------------------

@@ -261,3 +261,14 @@ def _make(owner: Owner, now: datetime) -> Cart:
         return Cart.objects.create(made_at=now, used_at=now)
     cart, _ = Cart.objects.get_or_create(customer_id=owner.customer, defaults={"made_at": now, "used_at": now})
     return Cart.objects.select_for_update().get(pk=cart.pk)
+
+
+def hold(customer: int) -> dict[int, int]:
+    """What a customer's cart holds, variant -> pieces. Nobody else changes it until the caller's transaction ends."""
+    cart = _locked(Owner(customer=customer))
+    return {} if cart is None else dict(cart.lines.values_list("variant_id", "quantity"))
+
+
+def empty(customer: int) -> None:
+    """It was ordered. In the caller's transaction, which holds the cart."""
+    CartLine.objects.filter(cart__customer=customer).delete()
