@@ -7,6 +7,7 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
 
-from shop import changes  # noqa: E402 (models need the settings)
+from shop import changes, search_follower  # noqa: E402 (models need the settings)
 
+search_follower.start()
 changes.start()  # a process that answers requests keeps copies, and must hear when they are no longer true

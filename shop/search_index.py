@@ -134,17 +134,18 @@ class Reader:
 
     def _open(self) -> None:
         folder = os.path.realpath(_link())
-        if self._index is None or folder != self._folder:
-            self._index, self._folder = _opened(Path(folder)), folder
-        self._index.reload()
-        self._searcher = self._index.searcher()
+        try:
+            if self._index is None or folder != self._folder:
+                self._index, self._folder = _opened(Path(folder)), folder
+            self._index.reload()
+            self._searcher = self._index.searcher()
+        except ValueError as error:  # damaged, or of other fields
+            self._index = None
+            raise NotReady(f"The search index cannot be read: {error}") from None
 
 
 def _opened(folder: Path) -> Index:
-    try:
-        index = Index(SCHEMA, str(folder))
-    except ValueError as error:
-        raise NotReady(f"The search index cannot be read: {error}") from None
+    index = Index(SCHEMA, str(folder))
     index.register_tokenizer("plain", PLAIN)
     index.register_tokenizer("stems", STEMS)
     return index
@@ -226,8 +227,8 @@ def take_in(entries: dict[int, Entry], gone: set[int]) -> int:
     old = [pk for pk in gone if pk in shown]
     if wrong or old:
         with _writer(Path(os.path.realpath(_link()))) as writer:
-            for pk in (*wrong, *old):
-                writer.delete_documents_by_term("id", pk)
+            # By a query: by a term, an unsigned number is taken for a signed one and nothing is deleted.
+            writer.delete_documents_by_query(Query.term_set_query(SCHEMA, "id", [*wrong, *old]))
             for pk in wrong:
                 add(writer, entries[pk])
     return len(wrong) + len(old)
