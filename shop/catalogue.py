@@ -1,93 +1,31 @@
-"""The catalogue: what is read of it, as values that caches may keep.
+"""The catalogue: what is read of it, and how its prices, texts and stock are changed.
 
-A page that shows a card is no longer true when its `changes.product` is told; one that shows which products stand on a
-shelf, when its `changes.category` is. `catalogue_changes` tells both. Withdrawn products and variants are not there.
+A page that shows a card is no longer true when its product's tag is told; one that shows which products stand on a
+shelf, and in which order, when its category's is, or `changes.DEALS`. Whoever changes something here tells just these,
+in the same transaction. Withdrawn products and variants are not there for whoever reads.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any
 
 from django.core.files.storage import default_storage
-from django.db.models import Count, Exists, F, FilteredRelation, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, FilteredRelation, Min, OuterRef, Q, QuerySet
 
-from shop import models
+from config.transactions import retried
+from shop import changes, models
+from shop.wares import Card, Choice, Facts, Image, NotThere, Shelf, Shelfmark
+
+__all__ = ["Card", "Choice", "Facts", "Image", "NotThere", "Shelf", "Shelfmark"]
 
 PAGE_SIZE = 24
 SORTS = ("popular", "price", "price-down", "new")
 MOST_TOLD = 10  # pieces of a variant; how many more there are is nobody's business
+MOST_CENTS = 10_000_000
+MOST_PIECES = 1_000_000
 
 
-class NotThere(LookupError):
-    """No such category, product or page of a shelf."""
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A product as shelves, search results and carts show it. Prices in cents; `picture` is a URL, "" for none."""
-
-    id: int
-    slug: str
-    title: str
-    brand: str
-    category: str  # slug
-    price_cents: int
-    was_cents: int | None
-    available: bool
-    picture: str
-    picture_large: str
-    alt: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shelfmark:
-    """A category, as menus show it."""
-
-    id: int
-    slug: str
-    name: str
-    description: str
-    products: int
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """One page of cards; pages count from 1."""
-
-    cards: tuple[Card, ...]
-    total: int
-    page: int
-    pages: int
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A variant as the product page offers it. `left`: pieces that can be bought now, at most `MOST_TOLD`."""
-
-    id: int
-    sku: str
-    size: str
-    colour: str
-    price_cents: int
-    left: int
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    small: str  # URL, 320 pixels wide
-    large: str  # URL, 960 pixels wide
-    alt: str
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """All that a product's page shows."""
-
-    card: Card
-    description: str
-    attributes: tuple[tuple[str, str], ...]
-    category: Shelfmark
-    choices: tuple[Choice, ...]
-    images: tuple[Image, ...]
+class BadValue(ValueError):
+    """The catalogue cannot take it; the message names what to fix."""
 
 
 # The product's own number ends each order, so that pages neither repeat nor lose a product of the same price; it runs
@@ -229,3 +167,97 @@ def _choice(row: models.Variant) -> Choice:
 
 def _url(name: str | None) -> str:
     return default_storage.url(name) if name else ""
+
+
+# --- changing it ------------------------------------------------------------------------------------------------------
+def tags_of_product(pk: int) -> frozenset[str]:
+    """Of all pages on which its price may stand, and of those whose order follows from it. Pages of events, the home
+    page and whatever else shows cards bear the products' own tags. Empty for no product."""
+    row = models.Product.objects.filter(pk=pk).values_list("category_id", "was_cents").first()
+    if row is None:
+        return frozenset()
+    deal = {changes.DEALS} if row[1] is not None else set()
+    return frozenset({changes.product(pk), changes.category(row[0]), *deal})
+
+
+def tell_stock(*, variant_ids: Iterable[int]) -> None:
+    """The last piece of these is gone, or there is one again: called in the transaction that made it so. Shelves stay
+    as they are, but for the cards of these products."""
+    found = models.Variant.objects.filter(pk__in=list(variant_ids)).values_list("product_id", flat=True)
+    changes.tell(changes.product(pk) for pk in found)
+
+
+@retried
+def set_price(*, variant_id: int, price_cents: int) -> None:
+    """Raises `NotThere` and `BadValue`. What costs as much as before, or more, is a deal no longer."""
+    if not 0 < price_cents <= MOST_CENTS:
+        raise BadValue(f"A price is between 1 and {MOST_CENTS:,} cents.")
+    variant = models.Variant.objects.filter(pk=variant_id).first()
+    row = _locked(variant.product_id if variant else None)
+    row.variants.filter(pk=variant_id).update(price_cents=price_cents)
+    _follow_prices(row)
+
+
+@retried
+def set_deal(*, product_id: int, was_cents: int | None) -> None:
+    """Show a higher price from before beside today's; None ends it. Raises `NotThere` and `BadValue`."""
+    row = _locked(product_id)
+    if was_cents is not None and not row.price_cents < was_cents <= MOST_CENTS:
+        raise BadValue("The price before was higher than today's.")
+    _change(row, was_cents=was_cents)
+
+
+@retried
+def set_stock(*, variant_id: int, stock: int) -> None:
+    """How many pieces are here, those that checkouts hold included. Raises `NotThere`, and `BadValue` for fewer than
+    are held."""
+    if not 0 <= stock <= MOST_PIECES:
+        raise BadValue(f"A stock is between 0 and {MOST_PIECES:,} pieces.")
+    row = models.Variant.objects.filter(pk=variant_id)
+    if not row.filter(reserved__lte=stock).update(stock=stock):
+        held = row.values_list("reserved", flat=True).first()
+        raise NotThere("There is no such variant.") if held is None else BadValue(f"{held} are held by checkouts.")
+    tell_stock(variant_ids=[variant_id])
+
+
+@retried
+def describe(*, product_id: int, title: str, description: str) -> None:
+    """Other words for a product; its address stays. Raises `NotThere` and `BadValue`."""
+    if not title.strip() or len(title) > 120:
+        raise BadValue("A title has between 1 and 120 characters.")
+    _change(_locked(product_id), title=title.strip(), description=description)
+
+
+@retried
+def withdraw(*, product_id: int) -> None:
+    """It is sold no longer; orders keep what they say of it. Raises `NotThere`."""
+    _change(_locked(product_id), active=False)
+
+
+@retried
+def bring_back(*, product_id: int) -> None:
+    """The opposite of `withdraw`. Raises `NotThere`."""
+    _change(_locked(product_id), active=True)
+    changes.tell([changes.HOME])  # among the newest it bears no tag of a page that is kept already
+
+
+def _locked(product_id: int | None) -> models.Product:
+    """Two who change variants of one product must not both think the other's price the lowest. Variants are locked by
+    nobody who then wants their product (docs/decisions/0011)."""
+    row = models.Product.objects.select_for_update().filter(pk=product_id or 0).first()
+    if row is None:
+        raise NotThere("There is no such product or variant.")
+    return row
+
+
+def _follow_prices(row: models.Product) -> None:
+    lowest = row.variants.filter(active=True).aggregate(lowest=Min("price_cents"))["lowest"]
+    price = row.price_cents if lowest is None else lowest
+    was = row.was_cents if row.was_cents is not None and row.was_cents > price else None
+    _change(row, price_cents=price, was_cents=was)
+
+
+def _change(row: models.Product, **values: Any) -> None:
+    before = tags_of_product(row.pk)
+    models.Product.objects.filter(pk=row.pk).update(**values)
+    changes.tell(before | tags_of_product(row.pk))
