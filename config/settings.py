@@ -301,13 +301,27 @@ CELERY_BEAT_SCHEDULE = {
     "tidy-carts": _every(3_600, "shop.tidy"),
 }
 
+# --- pictures -------------------------------------------------------------------------------------------------------
+MEDIA_BY = env.choice("STAMPEDE_MEDIA", "folder", ("folder", "s3"))
+MEDIA_ROOT = DATA_DIR / "media"
+S3_BUCKET = env.text("STAMPEDE_S3_BUCKET", "stampede-media")
+S3_REGION = env.text("STAMPEDE_S3_REGION", "eu-central-1")
+S3_ENDPOINT = env.endpoint("STAMPEDE_S3_ENDPOINT")  # empty: the region's own
+if MEDIA_BY == "s3":
+    env.needs("STAMPEDE_MEDIA", "boto3")
+_bucket = f"{S3_ENDPOINT}/{S3_BUCKET}" if S3_ENDPOINT else f"https://{S3_BUCKET}.s3.{S3_REGION}.amazonaws.com"
+_media = env.url("STAMPEDE_MEDIA_URL", ("http", "https"), "https://media.example.org")
+# Where browsers find what stands in the bucket: at the bucket itself, unless something stands before it.
+MEDIA_URL = "/media/" if MEDIA_BY == "folder" else f"{_media.geturl().rstrip('/') if _media else _bucket}/"
+MEDIA_ORIGINS = [urlsplit(MEDIA_URL)._replace(path="", query="", fragment="").geturl()] if MEDIA_BY == "s3" else []
+
 # --- what a browser is told -----------------------------------------------------------------------------------------
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
         "script-src": [SELF],
         "style-src": [SELF],
-        "img-src": [SELF, "data:"],
+        "img-src": [SELF, "data:", *MEDIA_ORIGINS],
         "font-src": [SELF],
         "connect-src": [SELF],
         "frame-src": [SELF],  # the shop's recommendations
@@ -326,7 +340,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {
+        "BACKEND": "config.s3.S3Storage" if MEDIA_BY == "s3" else "django.core.files.storage.FileSystemStorage"
+    },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 

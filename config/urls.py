@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from config.health import healthz, readyz
+from config.media import media
 from config.metrics import metrics
 from config.openapi import openapi
 from config.requests import explain, no_database
@@ -19,6 +20,7 @@ urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    path("media/<path:name>", media, name="media"),
     path("admin/", admin.site.urls),
 ]
 
