@@ -180,3 +180,11 @@ def test_searches_that_nobody_means(
     assert says in body
     assert "x" * 200 not in body
     assert "<script>alert" not in body
+
+
+def test_an_error_in_the_shop_speaks_of_the_shop(client: Client, db: None) -> None:
+    shop, sale = (client.get(path).content.decode() for path in ("/shop/p/none/", "/line/none"))
+    assert "the departments" in shop
+    assert 'href="/shop/"' in shop
+    assert "Links from a mail" not in shop
+    assert "Links from a mail" in sale
