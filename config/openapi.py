@@ -44,6 +44,14 @@ def problems(**reasons: str) -> Json:
     return {code.removeprefix("s"): {"description": text, "content": content} for code, text in reasons.items()}
 
 
+def with_pages(**reasons: str) -> Json:
+    """Problems that a browser gets as a page."""
+    answers = problems(**reasons)
+    for described in answers.values():
+        described["content"] = {**described["content"], "text/html": {"schema": TEXT}}
+    return answers
+
+
 _PROBLEM = shape(type=TEXT, title=TEXT, status={"type": "integer"}, detail=TEXT)
 
 

@@ -1,6 +1,6 @@
 """The sale's part of the OpenAPI document."""
 
-from config.openapi import COUNT, TEXT, TIME, Json, answer, nullable, problems, shape
+from config.openapi import COUNT, TEXT, TIME, Json, answer, nullable, problems, shape, with_pages
 
 _TICKET: Json = {
     "name": "ticket",
@@ -16,14 +16,6 @@ _TOKEN: Json = {
     "description": "The token of the invitation's link.",
     "schema": {"type": "string", "minLength": 1, "pattern": "^[A-Za-z0-9_-]+$"},
 }
-
-
-def _with_pages(**reasons: str) -> Json:
-    """Problems that a browser gets as a page."""
-    answers = problems(**reasons)
-    for described in answers.values():
-        described["content"] = {**described["content"], "text/html": {"schema": TEXT}}
-    return answers
 
 
 _SIGNUP: Json = {
@@ -43,7 +35,7 @@ _SIGNUP: Json = {
     "responses": {
         "202": answer("The place is taken and will not be lost.", "Place"),
         "303": {"description": "The same for a browser: to the waiting page."},
-        **_with_pages(
+        **with_pages(
             s400="The body is not what its content type says.",
             s403="Sent from another site's page.",
             s409="The sale has ended.",

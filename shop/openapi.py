@@ -1,6 +1,6 @@
 """The shop's part of the OpenAPI document."""
 
-from config.openapi import COUNT, TEXT, Json, answer, problems, shape
+from config.openapi import COUNT, TEXT, Json, answer, problems, shape, with_pages
 
 _CENTS: Json = {**COUNT, "description": "Whole cents of `currency`."}
 
@@ -14,13 +14,14 @@ _BADGE: Json = {
 }
 
 
-def _form(operation: str, summary: str, schema: str, **more: str) -> Json:
-    """A form of the cart's, for a client that wants JSON and not the page."""
+def _form(operation: str, summary: str, schema: str) -> Json:
+    """A form of the cart's."""
     return {
         "operationId": operation,
         "summary": summary,
+        "description": "Who does not ask for JSON is led to the cart's page, or gets a page that says what is wrong.",
         "parameters": [
-            {"name": "Accept", "in": "header", "required": True, "schema": {"const": "application/json"}},
+            {"name": "Accept", "in": "header", "schema": {"type": "string"}, "example": "application/json"},
         ],
         "requestBody": {
             "required": True,
@@ -28,7 +29,8 @@ def _form(operation: str, summary: str, schema: str, **more: str) -> Json:
         },
         "responses": {
             "200": answer("The cart in short, as it is now. A guest's first piece sets the cookie `cart`.", "Cart"),
-            **problems(
+            "303": {"description": "The same for a browser: to the cart's page."},
+            **with_pages(
                 s400="The body is not what its content type says.",
                 s403="Sent from another site's page.",
                 s404="No such product, or it is not sold any more.",
@@ -36,7 +38,6 @@ def _form(operation: str, summary: str, schema: str, **more: str) -> Json:
                 s413="The body is too large.",
                 s422="A field is missing, unknown or absurd; the detail names it.",
                 s503="Not able to take this now; `Retry-After` says when to come back.",
-                **more,
             ),
         },
     }

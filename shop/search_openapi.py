@@ -6,13 +6,16 @@ _YES_NO: Json = {"type": "boolean"}
 _CENTS: Json = {**COUNT, "description": "Whole cents of `currency`."}
 _LONGEST: Json = {"type": "string", "maxLength": 200}
 
+# Said by the server in front of the application, which reads no more of an address.
+_TOO_LONG: Json = {"414": {"description": "The address is too long.", "content": {"text/html": {"schema": TEXT}}}}
+
 
 def _asked(name: str, schema: Json, description: str) -> Json:
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
 
 
 _WORDS = _asked("q", _LONGEST, "At most twelve words. Nothing in it is a command.")
-_AMOUNT: Json = {"type": "string", "pattern": r"^[0-9]{1,6}([.][0-9]{1,2})?$"}
+_AMOUNT: Json = {"type": "string", "pattern": r"^([0-9]{1,6}([.][0-9]{1,2})?)?$"}  # empty: none
 
 _SEARCH: Json = {
     "get": {
@@ -25,7 +28,7 @@ _SEARCH: Json = {
         ),
         "parameters": [
             _WORDS,
-            _asked("category", {"type": "string", "pattern": "^[a-z0-9_-]{1,60}$"}, "Only those of this category."),
+            _asked("category", TEXT, "Only those of the category with this slug; one that is not there has none."),
             _asked("low", _AMOUNT, "Only those that cost at least as much, in units of `currency`."),
             _asked("high", _AMOUNT, "Only those that cost at most as much."),
             _asked("page", {"type": "integer", "minimum": 1, "maximum": 50}, "From 1."),
@@ -38,6 +41,7 @@ _SEARCH: Json = {
                 s422="A price that is none, or the lowest above the highest.",
                 s503="Not able to answer now: the index is being built.",
             ),
+            **_TOO_LONG,
         },
     }
 }
@@ -52,6 +56,7 @@ _SUGGEST: Json = {
                 s400="Longer than 200 characters, or more than twelve words.",
                 s503="Not able to answer now: the index is being built.",
             ),
+            **_TOO_LONG,
         },
     }
 }
