@@ -13,6 +13,7 @@ from shop.search_index import PLAIN, SCHEMA, STEMS, WORTH
 LONGEST = 200  # characters of a search
 MOST_WORDS = 12
 _SHORTEST_MENDED = 3  # below it everything is near everything
+_SHORTEST_BEGINNING_MENDED = 4
 _SHORTEST_MENDED_TWICE = 7
 _LOOKED_AT = 24  # products that a mended word may come from
 _MOST_ENDINGS = 8
@@ -70,17 +71,20 @@ def is_known(searcher: Searcher, its_stem: str) -> bool:
 
 
 def completed(searcher: Searcher, beginning: str, *, among: Query | None = None) -> tuple[str, ...]:
-    """Words that begin so, the most frequent first; of the products that `among` finds."""
+    """Words that begin so, the most frequent first, each in its most frequent form; of the products that `among`
+    finds."""
     if len(beginning) < _SHORTEST_BEGINNING:
         return ()
-    found = searcher.terms_with_prefix("words", beginning, filter_query=among, limit=_MOST_ENDINGS)
-    return tuple(word for word, _ in found)
+    found = searcher.terms_with_prefix("words", beginning, filter_query=among, limit=2 * _MOST_ENDINGS)
+    forms = {stem(word) or word: word for word, _ in reversed(found)}
+    return tuple(word for word, _ in found if forms[stem(word) or word] == word)[:_MOST_ENDINGS]
 
 
 def mended(searcher: Searcher, word: str, *, beginning: bool = False) -> str:
     """The word that was probably meant, or its beginning; "" when nothing is near. The nearest, then the most frequent.
-    Numbers are taken as they are."""
-    if len(word) < _SHORTEST_MENDED or any(letter.isdigit() for letter in word):
+    Numbers are taken as they are, and of a beginning the first letter."""
+    shortest = _SHORTEST_BEGINNING_MENDED if beginning else _SHORTEST_MENDED
+    if len(word) < shortest or any(letter.isdigit() for letter in word):
         return ""
     for errors in (1, 2) if len(word) >= _SHORTEST_MENDED_TWICE else (1,):
         near = _near(searcher, word, errors=errors, beginning=beginning)
@@ -96,12 +100,13 @@ def _near(searcher: Searcher, word: str, *, errors: int, beginning: bool) -> set
     texts = (searcher.doc(address)["words"][0] for _, address in found)
     words = {one for text in texts for one in PLAIN.analyze(text)}
     if beginning:
-        return {one for one in words if any(errors_between(word, one[:n]) <= errors for n in _lengths(word, errors))}
+        return {one for one in words if one[0] == word[0] and _begins_nearly(one, word, errors=errors)}
     return {one for one in words if errors_between(word, one) <= errors}
 
 
-def _lengths(word: str, errors: int) -> range:
-    return range(max(1, len(word) - errors), len(word) + errors + 1)
+def _begins_nearly(one: str, beginning: str, *, errors: int) -> bool:
+    lengths = range(len(beginning) - errors, len(beginning) + errors + 1)
+    return any(errors_between(beginning, one[:length]) <= errors for length in lengths)
 
 
 def errors_between(one: str, other: str) -> int:

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from shop import indexing, search
 from shop.catalogue import NotThere
 from shop.models import Product
+from shop.search_words import errors_between
 
 pytestmark = pytest.mark.usefixtures("indexed")
 
@@ -163,6 +164,8 @@ def test_searching_costs_the_database_nothing() -> None:
         ("floor ot", ("floor otto",)),
         ("winter sa", ()),  # nothing is both
         ("snad", ("sandals",)),  # with a typing error
+        ("sna", ()),  # too little to say what is wrong with it
+        ("xand", ()),  # nobody errs in the first letter that often
         ("desk lapm", ("desk lamp",)),
         ("lamp ", ()),
         ("", ()),
@@ -176,3 +179,19 @@ def test_suggestions_complete_the_last_word_by_what_there_is(prefix: str, sugges
 def test_the_word_of_more_products_is_suggested_first() -> None:
     assert search.suggest("le")[0] == "leather"
     assert search.suggest("li")[0] == "lighting"
+
+
+def test_of_the_forms_of_a_word_one_is_suggested(indexed: dict[str, Product]) -> None:
+    Product.objects.filter(slug="lamp").update(title="Lamps for Desks")
+    indexing.refresh([indexed["lamp"].pk])
+    assert search.find(text="lamps").total == 2
+    assert len(search.suggest("lam")) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "errors"),
+    [("lamp", "lamp", 0), ("lamp", "lapm", 1), ("lamp", "lam", 1), ("lamp", "clamp", 1), ("lamp", "limp", 1),
+     ("sandal", "snadla", 2), ("ab", "", 2), ("a", "abcd", 3), ("lamp", "desk", 4)],
+)  # fmt: skip
+def test_errors_between_two_words(one: str, other: str, errors: int) -> None:
+    assert errors_between(one, other) == errors_between(other, one) == errors
