@@ -183,7 +183,7 @@ def test_searches_that_nobody_means(
 
 
 def test_an_error_in_the_shop_speaks_of_the_shop(client: Client, db: None) -> None:
-    shop, sale = (client.get(path).content.decode() for path in ("/shop/p/none/", "/line/none"))
+    shop, sale = (client.get(path).content.decode() for path in ("/shop/p/none/", "/none/"))
     assert "the departments" in shop
     assert 'href="/shop/"' in shop
     assert "Links from a mail" not in shop
