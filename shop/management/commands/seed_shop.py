@@ -1,0 +1,67 @@
+"""`manage.py seed_shop`: a made-up catalogue with pictures, the same for the same seed."""
+
+import os
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from shop import pictures, seeding
+from shop.seeding_words import KINDS
+
+MOST = 1_000_000  # a product's number has six digits in its variants' names, by which the last one is found
+_SAID_EVERY = 2.0  # seconds
+
+
+class Command(BaseCommand):
+    help = "Make a shop: 17 categories, products with variants and pictures, events. Goes on where it was interrupted."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--products", type=int, default=1_250)
+        parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same catalogue (default 1)")
+        parser.add_argument("--without-pictures", action="store_true", help="draw none now; the next run does")
+
+    def handle(self, **options: Any) -> None:
+        products, seed, began = options["products"], options["seed"], time.monotonic()
+        if not (1 <= products < MOST and 0 <= seed < MOST):
+            raise CommandError(
+                f"Give a number of products between 1 and {MOST - 1:,}, and a seed between 0 and the same."
+            )
+        try:
+            new = seeding.seed(
+                products=products, seed=seed, now=timezone.now(), progress=self._saying("products", products)
+            )
+        except seeding.AnotherCatalogue as error:
+            raise CommandError(str(error)) from None
+        drawn = 0 if options["without_pictures"] else self._draw(products, seed)
+        if new or drawn:
+            took = f"{time.monotonic() - began:.1f} s"
+            self.stdout.write(
+                f"The shop has {products:,} products in {len(KINDS)} categories; {drawn:,} pictures drawn, {took}."
+            )
+        else:
+            self.stdout.write(f"The shop has {products:,} products of this seed already; nothing was changed.")
+        if new and products > seeding.TOLD_ONE_BY_ONE:
+            self.stdout.write("So many are not told one by one: run manage.py index_shop on each web server.")
+
+    def _draw(self, products: int, seed: int) -> int:
+        drafts = (seeding.draft(seed=seed, number=number) for number in range(1, products + 1))
+        motifs = {motif: None for one in drafts for motif in one.motifs}
+        said = self._saying("pictures", len(motifs))
+        return pictures.draw_missing(motifs, processes=os.cpu_count() or 1, progress=said)
+
+    def _saying(self, what: str, total: int) -> Callable[[int], None]:
+        """Tells how far it is, now and then."""
+        said_at = time.monotonic()
+
+        def say(done: int) -> None:
+            nonlocal said_at
+            if time.monotonic() - said_at >= _SAID_EVERY:
+                said_at = time.monotonic()
+                self.stdout.write(f"{done:,} of {total:,} {what}")
+                self.stdout.flush()
+
+        return say
