@@ -1,12 +1,12 @@
 """Since when a copy is no longer true: what this process was told of changes, and when.
 
-A copy remembers the tags of what it shows and when its making began. It is untrue from the first change of one of them
-that was discovered after that moment: what is read later from the primary contains the change, for a change is
-discovered after its commit.
+A copy remembers the tags of what it shows, and until when all changes had been heard of when its making began. It is
+untrue from the first change of one of them that was discovered after that moment: what is read later from the primary
+contains the change, for a change is discovered after its commit.
 """
 
 import threading
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from shop import changes
@@ -44,8 +44,8 @@ class Freshness:
         found = []
         for tag in tags:
             times = self._discovered.get(tag)
-            if times and times[-1] >= began:
-                found.append(times[bisect_left(times, began)])
+            if times and times[-1] > began:
+                found.append(times[bisect_right(times, began)])
         return min(found, default=None)
 
 

@@ -8,6 +8,7 @@ code, the addresses that it names, the database itself. So what an earlier relea
 import gzip
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -22,6 +23,8 @@ from typing import Any
 
 from django.conf import settings
 
+from shop.discoveries import boot
+
 logger = logging.getLogger(__name__)
 
 MEMORY_BYTES = 32 * 1024 * 1024  # of one process: about a thousand pages, packed and not
@@ -33,7 +36,8 @@ _OLD_FOLDER_SECONDS = 86_400.0  # of another release, that may still be running 
 
 @dataclass(slots=True)
 class Kept:
-    """One page. `began`: when its making began (`time.monotonic`), `as_of`: the same in seconds since 1970."""
+    """One page. `began`: it shows what was discovered until then (`time.monotonic`). `as_of`: when its making began, in
+    seconds since 1970."""
 
     name: str
     kind: str
@@ -46,7 +50,7 @@ class Kept:
     packed: bytes  # gzip
     mine: bool = field(default=True, compare=False)  # made by this process
     checked: int = field(default=-1, compare=False)  # the news at which it was found to be true
-    untrue_since: float | None = field(default=None, compare=False)
+    untrue_since: float = field(default=math.inf, compare=False)  # by what it heard until then
     used: bool = field(default=False, compare=False)
 
     @property
@@ -75,7 +79,7 @@ class Pages:
 
     @cached_property
     def folder(self) -> Path:
-        folder = Path(settings.DATA_DIR) / "pages" / f"{_boot()}-{_release()}"
+        folder = Path(settings.DATA_DIR) / "pages" / f"{boot()}-{_release()}"
         (folder / "locks").mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -219,10 +223,6 @@ def _written_at(path: Path) -> float:
         return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
 
 
 def _release() -> str:

@@ -10,6 +10,7 @@ once while one renewer works; *cold* beyond, and then waited for.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -123,36 +124,34 @@ def judge(found: Kept | None, policy: Policy) -> State:
         return State.COLD
     now, news = time.monotonic(), freshness.heard
     if found.checked != news:
-        found.untrue_since = _earliest(found.untrue_since, _untrue_since(found, now))
+        changed = freshness.untrue_since(tags=found.tags, began=found.began)
+        found.untrue_since = min(found.untrue_since, changed or found.untrue_since)
         found.checked = news
-    untrue = _earliest(found.untrue_since, found.began + policy.page)
-    if untrue is None or now < untrue:
-        return State.FRESH
-    return State.STALE if now < untrue + policy.stale else State.COLD
-
-
-def _untrue_since(found: Kept, now: float) -> float | None:
-    if not found.mine and changes.watch.looked_at is None:
-        return now  # this process was not yet told what changed before it began
-    return freshness.untrue_since(tags=found.tags, began=found.began)
-
-
-def _earliest(*moments: float | None) -> float | None:
-    return min((moment for moment in moments if moment is not None), default=None)
+    untrue = min(found.untrue_since, found.began + policy.page)
+    if now >= untrue + policy.stale:
+        return State.COLD
+    # A process that was not yet told what changed before it began knows of no page of another one that it is true.
+    told = found.mine or changes.watch.looked_at is not None
+    return State.FRESH if told and now < untrue else State.STALE
 
 
 # --- making it ----------------------------------------------------------------------------------------------------
 _together = making.Together["Kept | Page"]()
 _renewers = making.Renewers()
+_rests_until = 0.0  # after a failure old pages are shown at once: a database that is away takes seconds to say so
 
 
 def _wait_for(name: str, old: Kept | None, *, policy: Policy, make: Make) -> Kept | Page:
     """An old page is better than none: when the database does not answer, or somebody else does not get done."""
+    global _rests_until
+    if old is not None and time.monotonic() < _rests_until:
+        return old
     try:
         return _together.make(name, partial(_make_alone, name, policy=policy, make=make))
     except (Error, making.TakesTooLong):
         if old is None:
             raise
+        _rests_until = time.monotonic() + making.REST_SECONDS
         logger.warning("a %s page is shown although it is old: it cannot be made anew", policy.kind)
         return old
 
@@ -172,7 +171,7 @@ def _renew(name: str, *, policy: Policy, make: Make) -> None:
 
 
 def _make(name: str, *, policy: Policy, make: Make) -> Kept | Page:
-    began, as_of = time.monotonic(), time.time()
+    began, as_of = _heard_until(), time.time()
     try:
         made, from_primary = _rendered(make)
     except Exception as error:
@@ -196,6 +195,11 @@ def _make(name: str, *, policy: Policy, make: Make) -> Kept | Page:
     pages.put(new)
     RENDERINGS.labels(policy.kind, "kept").inc()
     return new
+
+
+def _heard_until() -> float:
+    """A page may be made of this process's own copies (`object_cache`), so it shows what this process has heard of."""
+    return min(time.monotonic(), changes.watch.heard_until or math.inf)
 
 
 def _rendered(make: Make) -> tuple[Page, bool]:
