@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, Generic, TypeVar
+from typing import IO, Generic, TypeVar, cast
 
 from django.db import close_old_connections
 
@@ -39,6 +39,7 @@ class _Making(Generic[T]):
     def __init__(self) -> None:
         self.done = threading.Event()
         self.made: T | None = None
+        self.succeeded = False
         self.failure: Exception | None = None
 
 
@@ -59,7 +60,8 @@ class Together(Generic[T]):
 
     def _lead(self, name: str, mine: _Making[T], make: Callable[[], T]) -> T:
         try:
-            mine.made = make()
+            mine.made = made = make()
+            mine.succeeded = True
         except Exception as error:
             mine.failure = error
             raise
@@ -67,16 +69,16 @@ class Together(Generic[T]):
             with self._lock:
                 del self._running[name]
             mine.done.set()
-        return mine.made
+        return made
 
     def _follow(self, running: _Making[T]) -> T:
         if not running.done.wait(WAIT_SECONDS):
             raise TakesTooLong
         if running.failure is not None:
             raise running.failure
-        if running.made is None:
+        if not running.succeeded:
             raise TakesTooLong  # its thread was ended by something that is no Exception
-        return running.made
+        return cast(T, running.made)
 
 
 @contextmanager
