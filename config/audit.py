@@ -14,7 +14,7 @@ from typing import Any
 
 from config import transactions
 
-AUDITED = ("ico.invariants",)
+AUDITED = ("ico.invariants", "shop.invariants")
 BREACHES_SHOWN = 20
 
 
