@@ -1,22 +1,27 @@
-"""The pages of one visitor's own: cart, checkout, orders. They translate between HTTP and the domain, and decide
-nothing."""
+"""The pages of buying: cart, checkout, orders. They translate between HTTP and the domain, and decide nothing."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import wraps
 
+from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST
 
-from config.answers import SeeOther, private
+from config.answers import SeeOther
 from config.forms import BadField, single
-from config.origin import read_only, same_origin
-from config.requests import problem, wants_json
-from shop import api
+from config.requests import explain, problem, wants_json
+from shop import account_forms as forms
+from shop import address_book, api, countries, orders, payment
 from shop import cart as carts
+from shop.address_book import Destination
+from shop.members import BOTH, READ, SEND, members, visitors
+from shop.models import Order
 from shop.visitors import owner_of, page, refuse_unknown, remember
+
+__all__ = ["add", "cancel", "cart", "checkout", "order", "order_list", "pay", "update"]
 
 _STATUS: dict[type[Exception], int] = {
     BadField: 422,
@@ -24,8 +29,12 @@ _STATUS: dict[type[Exception], int] = {
     carts.CannotHold: 409,
     carts.NotSold: 404,
 }
+_NEW = "new"  # in place of one of the customer's addresses
+_ADDRESS_FIELDS = (*(field.name for field in forms.ADDRESS), "country")
+LAST_PAGE = 1_000
 
 
+# --- the cart ---------------------------------------------------------------------------------------------------------
 def _of_the_cart(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """What the cart refuses is said on its page, beside what it holds."""
 
@@ -34,15 +43,16 @@ def _of_the_cart(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpR
         try:
             return view(request)
         except tuple(_STATUS) as error:
-            status = _STATUS[type(error)]
-            if wants_json(request):
-                return problem(status, str(error))
-            return _cart_page(request, status=status, error=str(error))
+            return _refused_by_the_cart(request, _STATUS[type(error)], str(error))
 
     return answered
 
 
-@read_only
+def _refused_by_the_cart(request: HttpRequest, status: int, error: str) -> HttpResponse:
+    return problem(status, error) if wants_json(request) else _cart_page(request, status=status, error=error)
+
+
+@visitors(READ)
 def cart(request: HttpRequest) -> HttpResponse:
     return _cart_page(request)
 
@@ -52,23 +62,23 @@ def _cart_page(request: HttpRequest, *, status: int = 200, error: str = "") -> H
     return page("cart.html", status=status, cart=contents, error=error, most=carts.MOST_OF_ONE)
 
 
-@require_POST
-@same_origin
+@visitors(SEND)
 @_of_the_cart
 def add(request: HttpRequest) -> HttpResponse:
     refuse_unknown(request.POST, "product", "variant", "quantity")
+    variant = _number(request.POST, "variant") if request.POST.get("variant") else None
+    named = variant is not None and "product" not in request.POST
     owner = carts.add(
         owner=owner_of(request),
-        product=single(request.POST, "product", missing="Please say which product."),
-        variant=_number(request.POST, "variant") if request.POST.get("variant") else None,
+        product="" if named else single(request.POST, "product", missing="Please say which product."),
+        variant=variant,
         quantity=_number(request.POST, "quantity") if "quantity" in request.POST else 1,
         now=timezone.now(),
     )
     return _changed(request, owner)
 
 
-@require_POST
-@same_origin
+@visitors(SEND)
 @_of_the_cart
 def update(request: HttpRequest) -> HttpResponse:
     refuse_unknown(request.POST, "variant", "quantity")
@@ -79,7 +89,7 @@ def update(request: HttpRequest) -> HttpResponse:
 
 
 def _changed(request: HttpRequest, owner: carts.Owner) -> HttpResponse:
-    response = private(
+    response: HttpResponse = (
         JsonResponse(api.summary(carts.look(owner), signed_in=owner.customer is not None))
         if wants_json(request)
         else SeeOther(reverse("shop:cart"))
@@ -95,21 +105,169 @@ def _number(data: QueryDict, name: str) -> int:
     return int(text)
 
 
-def checkout(request: HttpRequest) -> HttpResponse:
-    raise Http404("not here yet")
+# --- the checkout -----------------------------------------------------------------------------------------------------
+@members(BOTH)
+def checkout(request: HttpRequest, customer: User) -> HttpResponse:
+    if request.method == "POST":
+        return _order(request, customer, timezone.now())
+    contents = carts.look(owner_of(request))
+    return _checkout_page(customer, contents) if contents.fits else SeeOther(reverse("shop:cart"))
 
 
-def orders(request: HttpRequest) -> HttpResponse:
-    raise Http404("not here yet")
+def _order(request: HttpRequest, customer: User, now: datetime) -> HttpResponse:
+    data = request.POST
+    try:
+        refuse_unknown(data, "key", "address", "card", *_ADDRESS_FIELDS)
+        to = _destination(data, customer)
+        key = single(data, "key", missing="This form has lost its key. Please look through it and send it again.")
+        placed = orders.place(customer=customer, key=key, to=to, card=data.get("card", ""), now=now)
+    except (BadField, address_book.BadAddress, orders.UnknownCard) as fault:
+        return _not_yet(request, customer, fault)
+    except orders.CartChanged:
+        return _not_as_shown(request, customer)
+    except orders.SoldOut:
+        return _refused_by_the_cart(request, 409, "Somebody was faster: of something here too few are left.")
+    except orders.NothingToOrder:
+        said = "There is nothing in your cart to order. What you ordered a moment ago is among your orders."
+        return _refused_by_the_cart(request, 409, said)
+    if placed.placed_at == now:
+        _keep(to, customer)
+    return SeeOther(reverse("shop:order", args=[placed.number]))
 
 
-def order(request: HttpRequest, number: str) -> HttpResponse:
-    raise Http404("not here yet")
+def _destination(data: QueryDict, customer: User) -> Destination:
+    """One of the customer's addresses, or what was typed. Raises `BadField`, `BadAddress`."""
+    chosen = single(data, "address", missing="Please choose where to send it.")
+    if chosen == _NEW:
+        return forms.destination(data)
+    try:
+        held = address_book.one(customer=customer, address=_number(data, "address"))
+    except address_book.NotYours:
+        raise BadField("Please choose one of your addresses.") from None
+    return Destination(held.name, held.street, held.postcode, held.city, held.country)
 
 
-def pay(request: HttpRequest, number: str) -> HttpResponse:
-    raise Http404("not here yet")
+def _keep(to: Destination, customer: User) -> None:
+    """An address that was typed is there next time. A full book is no reason to refuse an order."""
+    held = {(one.name, one.street, one.postcode, one.city, one.country) for one in address_book.of(customer)}
+    if (to.name, to.street, to.postcode, to.city, to.country) not in held and len(held) < address_book.MOST:
+        address_book.add(customer=customer, to=to)
 
 
-def cancel(request: HttpRequest, number: str) -> HttpResponse:
-    raise Http404("not here yet")
+def _not_yet(request: HttpRequest, customer: User, fault: Exception) -> HttpResponse:
+    """422: the form as it was sent, and what is wrong with it."""
+    said = "Please choose how to pay." if isinstance(fault, orders.UnknownCard) else str(fault)
+    wrong: Mapping[str, str] = {}
+    if isinstance(fault, address_book.BadAddress):
+        wrong, said = fault.wrong, "Please look at the address again."
+    if wants_json(request):
+        return problem(422, said, errors=dict(wrong))
+    contents = carts.look(owner_of(request))
+    return _checkout_page(customer, contents, status=422, error=said, data=request.POST, wrong=wrong)
+
+
+def _not_as_shown(request: HttpRequest, customer: User) -> HttpResponse:
+    """409: what is in the cart, or its price, has changed since the checkout was shown."""
+    contents = carts.look(owner_of(request))
+    said = "Something has changed since you opened this page: what is in your cart, or what it costs."
+    if wants_json(request) or not contents.fits:
+        return _refused_by_the_cart(request, 409, said)
+    error = f"{said} Please look through it and order again."
+    return _checkout_page(customer, contents, status=409, error=error, data=request.POST)
+
+
+def _checkout_page(
+    customer: User,
+    contents: carts.Contents,
+    *,
+    status: int = 200,
+    error: str = "",
+    data: QueryDict | None = None,
+    wrong: Mapping[str, str] | None = None,
+) -> HttpResponse:
+    held = address_book.of(customer)
+    data, wrong = data or QueryDict(), wrong or {}
+    fields = forms.typed(forms.ADDRESS, data) if wrong else forms.ADDRESS
+    return page(
+        "checkout.html",
+        status=status,
+        cart=contents,
+        key=orders.key_for(customer=customer.pk, contents=contents),
+        error=error,
+        addresses=held,
+        chosen=data.get("address") or (str(held[0].pk) if held else _NEW),
+        fields=forms.blamed(fields, wrong),
+        countries=countries.NAMES,
+        country=data.get("country", ""),
+        country_error=wrong.get("country", ""),
+        cards=payment.CARDS,
+        card=data.get("card", "") or next(iter(payment.CARDS)),
+    )
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+@members(READ)
+def order_list(request: HttpRequest, customer: User) -> HttpResponse:
+    text = request.GET.get("page", "1")
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text) or int(text) > LAST_PAGE:
+        raise Http404("There is no such page of your orders.")
+    number = int(text)
+    rows, more = orders.of(customer=customer, page=number)
+    if not rows and number > 1:
+        raise Http404("There is no such page of your orders.")
+    return page("orders.html", orders=rows, page=number, more=more)
+
+
+def _of_one_order(view: Callable[[HttpRequest, User, str], HttpResponse]) -> Callable[..., HttpResponse]:
+    """404 for an order that is not the customer's, 409 with the reason for what cannot be done to it any more."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, customer: User, number: str) -> HttpResponse:
+        try:
+            return view(request, customer, number)
+        except orders.NotYours:
+            raise Http404("You have no such order.") from None
+        except orders.UnknownCard:
+            return explain(request, 422, "Please choose how to pay.")
+        except orders.TooLate as error:
+            if wants_json(request):
+                return problem(409, str(error))
+            return _order_page(customer, number, status=409, error=str(error))
+
+    return answered
+
+
+@members(READ)
+@_of_one_order
+def order(request: HttpRequest, customer: User, number: str) -> HttpResponse:
+    return _order_page(customer, number)
+
+
+def _order_page(customer: User, number: str, *, status: int = 200, error: str = "") -> HttpResponse:
+    one, now = orders.one(customer=customer, number=number), timezone.now()
+    return page(
+        "order.html",
+        status=status,
+        order=one,
+        lines=one.lines.order_by("pk"),
+        waiting=one.state == Order.State.RESERVED,
+        may_pay=orders.may_pay(one, now=now),
+        may_cancel=orders.may_cancel(one, now=now),
+        cards=payment.CARDS,
+        error=error,
+        country=countries.NAMES.get(one.address.get("country", ""), ""),
+    )
+
+
+@members(SEND)
+@_of_one_order
+def pay(request: HttpRequest, customer: User, number: str) -> HttpResponse:
+    orders.pay_again(customer=customer, number=number, card=request.POST.get("card", ""), now=timezone.now())
+    return SeeOther(reverse("shop:order", args=[number]))
+
+
+@members(SEND)
+@_of_one_order
+def cancel(request: HttpRequest, customer: User, number: str) -> HttpResponse:
+    orders.cancel(customer=customer, number=number, now=timezone.now())
+    return SeeOther(reverse("shop:order", args=[number]))

@@ -120,9 +120,9 @@ def look(owner: Owner) -> Contents:
     return Contents(tuple(_line(row) for row in rows.select_related("variant__product").order_by("pk")))
 
 
-def add(*, owner: Owner, product: str, variant: int | None, quantity: int, now: datetime) -> Owner:
-    """Put pieces into the cart, and make the cart if there is none. `product` is a slug; without `variant` the first of
-    it that has pieces left. Returns whose cart it is. Raises `NotSold`,
+def add(*, owner: Owner, product: str = "", variant: int | None = None, quantity: int, now: datetime) -> Owner:
+    """Put pieces into the cart, and make the cart if there is none. `product` is a slug, or "" if a variant is named;
+    without `variant` the first of the product that has pieces left. Returns whose cart it is. Raises `NotSold`,
     `BadQuantity`, `CannotHold`."""
     _refuse_absurd(quantity, least=1)
     return _add(owner, _sold(product, variant), quantity, now)
@@ -213,7 +213,9 @@ def _refuse_more_than_left(variant: Variant, quantity: int) -> None:
 
 
 def _sold(product: str, variant: int | None) -> Variant:
-    found = Variant.objects.filter(product__slug=product, product__active=True, active=True)
+    found = Variant.objects.filter(product__active=True, active=True)
+    if product or variant is None:
+        found = found.filter(product__slug=product)
     if variant is not None:
         chosen = found.filter(pk=variant).first()
     else:

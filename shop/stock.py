@@ -1,8 +1,8 @@
 """Pieces of variants: held for a checkout, sold, given back. Each step is one conditional UPDATE a variant, in
 primary-key order, in the transaction of the order that it belongs to; the table's constraint stands behind it.
 
-Pages are told when the last piece of a variant goes and when there is one again, and of nothing in between: a crowd
-that buys one thing would have its page made anew with each sale.
+Pages are told when the last pieces of a variant go and when there are some again, and of nothing above: a crowd that
+buys one thing would have its page, and all that show it, made anew with each sale.
 """
 
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from shop import changes
 from shop.models import Variant
 
 Pieces = Mapping[int, int]  # variant -> how many
+SCARCE = 4  # below this the product's page says how many are left
 
 
 class NotEnough(Exception):
@@ -33,7 +34,7 @@ def reserve(pieces: Pieces) -> None:
         here = Variant.objects.filter(pk=variant, active=True, stock__gte=F("reserved") + wanted)
         if not here.update(reserved=F("reserved") + wanted):
             raise NotEnough(variant, _left(variant))
-    _tell(dict.fromkeys(pieces, 0))
+    _tell(pieces, taken=True)
 
 
 def sell(pieces: Pieces) -> None:
@@ -48,14 +49,14 @@ def release(pieces: Pieces) -> None:
     for variant, count in sorted(pieces.items()):
         held = Variant.objects.filter(pk=variant, reserved__gte=count)
         _surely(variant, held.update(reserved=F("reserved") - count))
-    _tell(pieces)
+    _tell(pieces, taken=False)
 
 
 def put_back(pieces: Pieces) -> None:
     """What was sold is here again. Raises `NotHeld` for a variant that is not there."""
     for variant, count in sorted(pieces.items()):
         _surely(variant, Variant.objects.filter(pk=variant).update(stock=F("stock") + count))
-    _tell(pieces)
+    _tell(pieces, taken=False)
 
 
 def _surely(variant: int, changed: int) -> None:
@@ -68,9 +69,13 @@ def _left(variant: int) -> int:
     return found[0] - found[1] if found else 0
 
 
-def _tell(left_at_the_edge: Pieces) -> None:
-    """Tell the products of those variants of which exactly so many are left now: the last went, or these are all."""
-    rows = Variant.objects.filter(pk__in=list(left_at_the_edge)).values_list("pk", "product_id", "stock", "reserved")
-    crossed = [product for pk, product, stock, reserved in rows if stock - reserved == left_at_the_edge[pk]]
-    if crossed:
-        changes.tell(changes.product(product) for product in crossed)
+def _tell(pieces: Pieces, *, taken: bool) -> None:
+    """Tell the products of those variants of which pages say something else now."""
+    rows = Variant.objects.filter(pk__in=list(pieces)).values_list("pk", "product_id", "stock", "reserved")
+    crossed = []
+    for pk, product, stock, reserved in rows:
+        after = stock - reserved
+        before = after + (pieces[pk] if taken else -pieces[pk])
+        if min(before, SCARCE) != min(after, SCARCE):
+            crossed.append(changes.product(product))
+    changes.tell(crossed)

@@ -1,27 +1,15 @@
-"""Who sends a request to one of the private addresses: a customer who is logged in, or a guest with a cart's cookie."""
+"""Whose cart a request is about: a customer's who is logged in, or a guest's with a cookie that names it. And what the
+pages of buying have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Concatenate, ParamSpec, cast
-from urllib.parse import urlencode
-
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.template.loader import render_to_string
-from django.urls import reverse
 
 from config import database
-from config.answers import SeeOther, private
 from config.forms import BadField
-from config.requests import problem, wants_json
 from shop import cart
-
-P = ParamSpec("P")
-View = Callable[Concatenate[HttpRequest, P], HttpResponse]
-CustomersView = Callable[Concatenate[HttpRequest, User, P], HttpResponse]
 
 
 def owner_of(request: HttpRequest) -> cart.Owner:
@@ -51,24 +39,9 @@ def _name(owner: cart.Owner) -> list[str]:
     return [] if owner.guest is None else [f"cart:{owner.guest}"]
 
 
-def customers_only(view: CustomersView[P]) -> View[P]:
-    """The view gets the customer. Whoever is not logged in is led there and back; a client that wants JSON gets 401."""
-
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if request.user.is_authenticated:
-            return view(request, request.user, *args, **kwargs)
-        if wants_json(request):
-            return problem(401, "Please log in first.")
-        back = request.path if request.method in ("GET", "HEAD") else reverse("shop:cart")
-        return private(SeeOther(f"{reverse('shop:login')}?{urlencode({'next': back})}"))
-
-    return cast("View[P]", guarded)
-
-
 def page(template: str, *, status: int = 200, **context: object) -> HttpResponse:
-    """One visitor's own page, which no cache keeps. Rendered without the request: all it shows was handed to it."""
-    return private(HttpResponse(render_to_string(f"shop/buying/{template}", context), status=status))
+    """Rendered without the request: all that it shows was handed to it."""
+    return HttpResponse(render_to_string(f"shop/buying/{template}", context), status=status)
 
 
 def refuse_unknown(data: QueryDict, *known: str) -> None:
