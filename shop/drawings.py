@@ -14,8 +14,10 @@ from shop.seeding_words import COLOURS
 from shop.silhouettes import FORMS
 
 Colour = tuple[int, int, int]
+Box = tuple[int, int, int, int]
 
 PLAIN = "plain"
+ZOOM = 1.8  # of the view from near
 _SMOOTH = 3  # masks are drawn so many times larger
 _PATTERNS = (PLAIN, PLAIN, "bands", "columns", "checks", "dots", "slopes", "block")
 _GROUNDS = ((238, 234, 228), (228, 233, 238), (232, 238, 230), (240, 230, 230), (236, 232, 240), (244, 240, 226))
@@ -24,17 +26,16 @@ _GROUNDS = ((238, 234, 228), (228, 233, 238), (232, 238, 230), (240, 230, 230), 
 def draw(*, form: str, colour: str, view: str, series: str, size: int) -> Image.Image:
     """An RGB picture, `size` pixels both ways: the same for the same words, different for different ones."""
     chance = Random(f"{form}:{series}")  # noqa: S311 (the same for each view and colour of a product)
-    picture = _stage(chance.choice(_GROUNDS), form, size).copy()
+    zoom = ZOOM if view == "near" else 1.0
+    picture = _stage(chance.choice(_GROUNDS), form, size, zoom).copy()
     pattern, step, width = chance.choice(_PATTERNS), chance.choice((5, 8, 12)), chance.choice((0.25, 0.5))
-    second, mask = _beside(COLOURS[colour], chance), _mask(form, size)
-    cloth = Image.new("RGB", (size, size), COLOURS[colour])
+    second, (mask, box) = _beside(COLOURS[colour], chance), _mask(form, size, zoom)
+    cloth = Image.new("RGB", mask.size, COLOURS[colour])
     if pattern != PLAIN:
-        cloth.paste(second, mask=_pattern(pattern, step, width, size))
-    _mark(cloth, series, second, size)
-    box = mask.getbbox()
-    lit = ImageChops.add(cloth.crop(box), _light(size).crop(box))
-    picture.paste(lit, box, mask.crop(box))
-    return _VIEWS[view](picture)
+        cloth.paste(second, mask=_pattern(pattern, step, width, size, zoom).crop(box))
+    _mark(cloth, series, second, size, zoom, box)
+    picture.paste(ImageChops.add(cloth, _light(size).crop(box)), box, mask)
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if view == "side" else picture
 
 
 def _beside(colour: Colour, chance: Random) -> Colour:
@@ -49,27 +50,19 @@ def _part(part: int, factor: float) -> int:
     return max(20, min(250, int(part * factor)))
 
 
-def _mark(cloth: Image.Image, series: str, colour: Colour, size: int) -> None:
-    """The maker's mark on the breast: 16 small fields, which no two series have alike."""
-    fields, pen, unit = Random(series).getrandbits(16), ImageDraw.Draw(cloth), size / 100  # noqa: S311
+def _mark(cloth: Image.Image, series: str, colour: Colour, size: int, zoom: float, box: Box) -> None:
+    """The maker's mark on the breast: 16 small fields, which hardly two series have alike."""
+    fields, pen = Random(series).getrandbits(16), ImageDraw.Draw(cloth)  # noqa: S311
     for place in range(16):
         if fields >> place & 1:
-            left, top = (56 + place % 4 * 1.6) * unit, (52 + place // 4 * 1.6) * unit
-            pen.rectangle((left, top, left + 1.3 * unit, top + 1.3 * unit), fill=colour)
+            left, top = 56 + place % 4 * 1.6, 52 + place // 4 * 1.6
+            ends = (_pixel(part, size, zoom) for part in (left, top, left + 1.3, top + 1.3))
+            pen.rectangle([end - box[number % 2] for number, end in enumerate(ends)], fill=colour)
 
 
-def _near(picture: Image.Image) -> Image.Image:
-    edge = picture.width * 22 // 100
-    return picture.resize(
-        picture.size, Image.Resampling.BILINEAR, (edge, edge, picture.width - edge, picture.width - edge)
-    )
-
-
-_VIEWS: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "front": lambda picture: picture,
-    "side": lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-    "near": _near,
-}
+def _pixel(place: float, size: int, zoom: float) -> float:
+    """Where a place on the square of 100 by 100 is, seen from near: around its middle."""
+    return ((place - 50) * zoom + 50) * size / 100
 
 
 def _ground(colour: Colour, size: int) -> Image.Image:
@@ -83,43 +76,44 @@ def _ground(colour: Colour, size: int) -> Image.Image:
     return picture
 
 
-@lru_cache(maxsize=12)
-def _stage(ground: Colour, form: str, size: int) -> Image.Image:
+@lru_cache(maxsize=2 * len(_GROUNDS))
+def _stage(ground: Colour, form: str, size: int, zoom: float) -> Image.Image:
     """The ground with the form's shadow on it. Few are kept, for each takes megabytes: draw form by form."""
-    picture = _ground(ground, size)
-    picture.paste((ground[0] - 70, ground[1] - 70, ground[2] - 66), mask=_shadow(form, size))
+    picture, (mask, box) = _ground(ground, size), _mask(form, size, zoom)
+    shadow = Image.new("L", (size, size), 0)
+    shadow.paste(mask, (box[0] + size // 60, box[1] + size // 40))
+    soft = shadow.reduce(4).filter(ImageFilter.GaussianBlur(size / 200)).resize((size, size)).point(lambda v: v * 0.6)
+    picture.paste((ground[0] - 70, ground[1] - 70, ground[2] - 66), mask=soft)
     return picture
 
 
-@lru_cache(maxsize=32)
-def _mask(form: str, size: int) -> Image.Image:
+@lru_cache(maxsize=8)
+def _mask(form: str, size: int, zoom: float) -> tuple[Image.Image, Box]:
+    """The part with something in it, and where that is in the picture."""
     body, holes = FORMS[form]
     mask = Image.new("L", (size * _SMOOTH, size * _SMOOTH), 0)
     pen = ImageDraw.Draw(mask)
     for shapes, fill in ((body, 255), (holes, 0)):
         for shape in shapes:
-            points = [(x * mask.width / 100, y * mask.width / 100) for x, y in shape]
+            points = [(_pixel(x, mask.width, zoom), _pixel(y, mask.width, zoom)) for x, y in shape]
             (pen.ellipse if len(points) == 2 else pen.polygon)(points, fill=fill)
-    return mask.reduce(_SMOOTH)
-
-
-def _shadow(form: str, size: int) -> Image.Image:
-    moved = Image.new("L", (size, size), 0)
-    moved.paste(_mask(form, size), (size // 60, size // 40))
-    return moved.reduce(4).filter(ImageFilter.GaussianBlur(size / 200)).resize((size, size)).point(lambda v: v * 0.6)
+    smooth = mask.reduce(_SMOOTH)
+    box = smooth.getbbox() or (0, 0, size, size)
+    return smooth.crop(box), box
 
 
 @lru_cache(maxsize=1)
 def _light(size: int) -> Image.Image:
     """From the upper left."""
-    slope = Image.linear_gradient("L").rotate(135, fillcolor=128).resize((size, size)).point(lambda v: v * 0.16)
+    down = Image.linear_gradient("L").rotate(180)
+    slope = ImageChops.add(down, down.rotate(90), scale=2).resize((size, size)).point(lambda v: v * 0.16)
     return Image.merge("RGB", (slope, slope, slope))
 
 
-@lru_cache(maxsize=64)
-def _pattern(pattern: str, step: int, width: float, size: int) -> Image.Image:
-    mask = Image.new("L", (size, size), 0)
-    _PAINTERS[pattern](ImageDraw.Draw(mask), size, step * size / 100, width * step * size / 100)
+@lru_cache(maxsize=96)
+def _pattern(pattern: str, step: int, width: float, size: int, zoom: float) -> Image.Image:
+    mask, wide = Image.new("L", (size, size), 0), zoom * step * size / 100
+    _PAINTERS[pattern](ImageDraw.Draw(mask), size, wide, width * wide)
     return mask
 
 

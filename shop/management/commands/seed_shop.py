@@ -13,7 +13,7 @@ from shop import pictures, seeding
 from shop.seeding_words import KINDS
 
 MOST = 1_000_000  # a product's number has six digits in its variants' names, by which the last one is found
-_SAID_EVERY = 2.0  # seconds
+_SAID_EVERY = 5.0  # seconds
 
 
 class Command(BaseCommand):
