@@ -7,7 +7,7 @@ const account = document.querySelector("[data-account]");
 function show({ count, signed_in: signedIn }) {
   badge.textContent = count > 99 ? "99+" : count;
   badge.hidden = count === 0;
-  cart.setAttribute("aria-label", count === 1 ? "Cart, 1 piece" : `Cart, ${count} pieces`);
+  cart.setAttribute("aria-label", count === 0 ? "Cart, empty" : count === 1 ? "Cart, 1 piece" : `Cart, ${count} pieces`);
   if (account) account.textContent = signedIn ? "Account" : "Log in";
 }
 
