@@ -1,5 +1,6 @@
 """Django's CACHES on a folder or on Redis. What the alias "default" holds may be missing at any time; who must know
-that it is missing asks "marks", which raises. No import of Django here, for the settings are made from it."""
+that it is missing asks "marks" or "sessions", which raise. No import of Django here, for the settings are made from
+it."""
 
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,11 @@ def on_redis(url: str) -> Caches:
     forgiving = {**options, "IGNORE_EXCEPTIONS": True}
     return {
         "default": {"BACKEND": "config.redis_cache.DefaultCache", "LOCATION": url, "OPTIONS": forgiving},
-        "marks": {
-            "BACKEND": "config.redis_cache.MarksCache",
-            "LOCATION": url,
-            "OPTIONS": options,
-            "KEY_PREFIX": "mark",
-            "ALIAS": "marks",
-        },
+        "marks": _raising(url, options, alias="marks", prefix="mark"),
+        "sessions": _raising(url, options, alias="sessions", prefix="session"),
     }
+
+
+def _raising(url: str, options: dict[str, Any], *, alias: str, prefix: str) -> dict[str, Any]:
+    backend = "config.redis_cache.MarksCache"
+    return {"BACKEND": backend, "LOCATION": url, "OPTIONS": options, "KEY_PREFIX": prefix, "ALIAS": alias}

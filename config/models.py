@@ -1,4 +1,4 @@
-"""Tables of every application: mails that wait to be sent, and what may be sent of them."""
+"""Tables of every application: mails that wait to be sent, what may be sent of them, and which sessions have ended."""
 
 from __future__ import annotations
 
@@ -55,3 +55,14 @@ class MailBudget(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: closed until {self.closed_until:%H:%M:%S}"
+
+
+class EndedSession(models.Model):
+    """A session that somebody ended, under the SHA-256 of its key: whatever a cache says, nobody is logged in by it.
+    Kept for longer than a copy can live. Written by `sessions`."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    until = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.digest

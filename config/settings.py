@@ -200,7 +200,9 @@ REDIS_URL = env.url("STAMPEDE_REDIS_URL", ("redis", "rediss"), "redis://127.0.0.
 if REDIS_URL:
     env.needs("STAMPEDE_REDIS_URL", "django_redis")
 CACHES = cache_settings.on_redis(REDIS_URL.geturl()) if REDIS_URL else cache_settings.on_files(DATA_DIR)
-SESSION_ENGINE = "django.contrib.sessions.backends.db"  # a copy in the cache could outlive a logout
+# Rows; on Redis with copies, which are no reason to believe that somebody is logged in (docs/decisions/0022).
+SESSION_ENGINE = "config.sessions" if REDIS_URL else "django.contrib.sessions.backends.db"
+AUTHENTICATION_BACKENDS = ["config.sessions.Backend"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
@@ -292,6 +294,7 @@ def _every(seconds: float, task: str) -> dict[str, object]:
 CELERY_BEAT_SCHEDULE = {
     "number": _every(0.5, "ico.number"),
     "relay": _every(0.5, "config.relay"),
+    "tidy-sessions": _every(600, "config.tidy"),
     "release": _every(1, "ico.release"),
     "expire": _every(5, "ico.expire"),
     "board": _every(1, "ico.board"),

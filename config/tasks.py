@@ -1,5 +1,5 @@
-"""Celery tasks of all applications' mails: the relay is a tick of the clock (`config/clock.py`), and workers take up
-its messages. Each is safe to run twice and at the same time, because rows are claimed."""
+"""Celery tasks of all applications: mails, and tidying up. The relay is a tick of the clock (`config/clock.py`), and workers
+take up its messages. Each is safe to run twice and at the same time, because rows are claimed."""
 
 import logging
 import time
@@ -9,7 +9,7 @@ from celery.worker import state
 from django.conf import settings
 from django.utils import timezone
 
-from config import batching, delivery, outbox
+from config import batching, delivery, outbox, sessions
 
 logger = logging.getLogger(__name__)
 
@@ -64,3 +64,9 @@ def _go_on() -> bool:
     """Celery's signal handlers put the exit code in these, which is 0 as a rule. The pool waits for its threads then,
     and supervisor only so long for the pool."""
     return all(told is None or told is False for told in (state.should_stop, state.should_terminate))
+
+
+@shared_task(name="config.tidy")
+def tidy() -> None:
+    """Delete sessions that are over."""
+    sessions.tidy(now=timezone.now())

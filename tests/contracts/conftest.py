@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.cache import cache
+from pytest_django import Settings
 
+from config import cache_settings
 from tests.contracts import queues, redis_server, sqs_servers
 from tests.contracts.queues import Broker
 from tests.contracts.redis_server import RedisServer
 from tests.contracts.sqs_servers import Proxy, Server
+from tests.deadline import until
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +33,15 @@ def redis_of_our_own(_redis: RedisServer) -> Iterator[RedisServer]:
     if _redis.process.poll() is not None:
         _redis.start()
     _redis.flush()
+
+
+@pytest.fixture
+def on_redis(settings: Settings, redis_of_our_own: RedisServer) -> RedisServer:
+    settings.CACHES = cache_settings.on_redis(redis_of_our_own.url)
+    # whatever the test before did, this process finds Redis again before this one begins
+    until(lambda: cache.set("ready", 1), "the cache is used")
+    cache.clear()
+    return redis_of_our_own
 
 
 @pytest.fixture(scope="module")

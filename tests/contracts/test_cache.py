@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from django.core.cache import cache as default
 from django.core.cache import caches
-from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -26,15 +25,6 @@ from tests.contracts.redis_server import RedisServer
 from tests.deadline import until
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def on_redis(settings: Settings, redis_of_our_own: RedisServer) -> RedisServer:
-    settings.CACHES = cache_settings.on_redis(redis_of_our_own.url)
-    # whatever the test before did, this process finds Redis again before this one begins
-    until(lambda: default.set("ready", 1), "the cache is used")
-    default.clear()
-    return redis_of_our_own
 
 
 @pytest.fixture(params=["files", "redis"])
@@ -267,45 +257,6 @@ def test_without_redis_a_limit_still_holds_in_each_process(on_redis: RedisServer
     waits = [throttle.hit("alone", limit=3, now=now) for _ in range(5)]
     assert waits[:3] == [0, 0, 0]
     assert min(waits[3:]) > 0
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("engine", ["db", "cache"])
-def test_an_operator_stays_logged_in_when_redis_is_emptied_and_killed(
-    on_redis: RedisServer, settings: Settings, admin_user: Any, engine: str, sale: Any
-) -> None:
-    """With sessions in the cache alone, the negative control, the operator is asked to log in again."""
-    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
-    client = Client()
-    client.force_login(admin_user)
-    assert client.get("/ops/data.json").status_code == 200
-    stays = 200 if engine == "db" else 403
-    on_redis.flush()
-    assert client.get("/ops/data.json").status_code == stays
-    on_redis.kill()
-    assert client.get("/ops/data.json").status_code == stays
-
-
-@pytest.mark.django_db
-@pytest.mark.parametrize("engine", ["db", "cached_db"])
-def test_who_logs_out_while_redis_is_silent_stays_logged_out(
-    on_redis: RedisServer, settings: Settings, admin_user: Any, engine: str, sale: Any
-) -> None:
-    """With a copy of the session in the cache, the negative control, whoever has the cookie is logged in again."""
-    settings.SESSION_ENGINE = f"django.contrib.sessions.backends.{engine}"
-    client, thief = Client(), Client()
-    client.force_login(admin_user)
-    assert client.get("/ops/data.json").status_code == 200
-    thief.cookies[settings.SESSION_COOKIE_NAME] = client.cookies[settings.SESSION_COOKIE_NAME].value
-    on_redis.freeze()
-    assert client.post("/admin/logout/").status_code == 200
-    on_redis.thaw()
-    until(lambda: default.set("ready", 1), "the cache is used again")
-    assert thief.get("/ops/data.json").status_code == (403 if engine == "db" else 200)
-
-
-def test_sessions_are_rows_and_nothing_else(settings: Settings) -> None:
-    assert settings.SESSION_ENGINE == "django.contrib.sessions.backends.db"
 
 
 # --- a value that many want -------------------------------------------------------------------------------------------
