@@ -1,5 +1,5 @@
-"""Celery tasks of all applications: mails, and tidying up. The relay is a tick of the clock (`config/clock.py`), and workers
-take up its messages. Each is safe to run twice and at the same time, because rows are claimed."""
+"""Celery tasks of all applications: mails, and tidying up. The relay is a tick of the clock (`config/clock.py`), and
+workers take up its messages. Each is safe to run twice and at the same time, because rows are claimed."""
 
 import logging
 import time
