@@ -73,9 +73,7 @@ SIMULATED_BLOCK_SECONDS = {
 
 # --- the shop -------------------------------------------------------------------------------------------------------
 SHOP_CURRENCY = "EUR"
-RESERVATION_SECONDS = env.seconds(
-    "STAMPEDE_RESERVATION_SECONDS", 900
-)  # an order not paid holds its pieces for
+RESERVATION_SECONDS = env.seconds("STAMPEDE_RESERVATION_SECONDS", 900)  # an order not paid holds its pieces for
 # The dummy payment provider: what one charge takes, and how many of a hundred it refuses.
 PAYMENT_SECONDS = env.seconds("STAMPEDE_PAYMENT_SECONDS", 0.3)
 PAYMENT_REFUSED_PERCENT = env.integer("STAMPEDE_PAYMENT_REFUSED_PERCENT", 0)
@@ -301,7 +299,8 @@ CELERY_BEAT_SCHEDULE = {
     "derive": _every(2, "ico.derive"),
     "settle": _every(0.5, "shop.settle"),
     "expire-orders": _every(5, "shop.expire"),
-    "tidy-carts": _every(3_600, "shop.tidy"),
+    "tidy-shop": _every(3_600, "shop.tidy"),
+    "together": _every(60, "shop.together"),
 }
 
 # --- pictures -------------------------------------------------------------------------------------------------------

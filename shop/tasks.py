@@ -1,12 +1,15 @@
 """Ticks of the shop, which the clock's own process runs (`config/clock.py`). Each translates and calls; each is safe to
 run twice and at the same time, because rows are claimed."""
 
+from datetime import datetime
+
 from celery import shared_task
 from django.utils import timezone
 
-from shop import cart, orders, payment, settling
+from shop import cart, orders, payment, recommendations, settling, together
 
 _desk: settling.Desk | None = None
+_counted_at: datetime | None = None  # None in a clock that has just begun: it counts everything
 
 
 @shared_task(name="shop.settle")
@@ -26,5 +29,15 @@ def expire() -> None:
 
 @shared_task(name="shop.tidy")
 def tidy() -> None:
-    """Forget guests' carts that nobody came back for."""
+    """Forget guests' carts that nobody came back for, and what customers saw long ago."""
     cart.forget(now=timezone.now())
+    recommendations.forget_old()
+
+
+@shared_task(name="shop.together")
+def count_together() -> None:
+    """Count what is bought together, as far as orders have changed; everything once a day."""
+    global _counted_at
+    now = timezone.now()
+    together.count(since=together.since(counted_at=_counted_at, now=now), now=now)
+    _counted_at = now

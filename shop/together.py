@@ -22,6 +22,14 @@ OVERLAP = timedelta(minutes=1)
 Counts = dict[int, dict[int, int]]  # product -> other -> orders with both
 
 
+def since(*, counted_at: datetime | None, now: datetime) -> datetime | None:
+    """What to count from, when it was counted last at that moment: None for everything, which is due with the first
+    count of a day, for orders grow too old without being touched."""
+    if counted_at is None or counted_at.date() != now.date():
+        return None
+    return counted_at
+
+
 def count(*, since: datetime | None, now: datetime) -> int:
     """Count the products of the orders that were settled since then, None for all products. Returns how many were
     counted."""

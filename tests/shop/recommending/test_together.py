@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 
-from shop import together
+from shop import tasks, together
 from shop.models import BoughtTogether, Order, Product
 from tests.shop.recommending.conftest import bought
 
@@ -93,3 +94,22 @@ def test_the_table_is_bounded_and_a_count_repeats_itself(
     rows = set(BoughtTogether.objects.values_list("pk", flat=True))
     together.count(since=None, now=now)
     assert set(BoughtTogether.objects.values_list("pk", flat=True)) == rows
+
+
+def test_a_clock_counts_everything_once_a_day(now: datetime) -> None:
+    morning = now.replace(hour=9)
+    assert together.since(counted_at=None, now=morning) is None
+    assert together.since(counted_at=morning, now=morning.replace(hour=10)) == morning
+    assert together.since(counted_at=morning, now=morning + timedelta(days=1)) is None
+
+
+def test_the_clock_counts_what_came_since_its_last_tick(
+    catalogue_of_12: list[Product], ann: User, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_counted_at", None)
+    bought(ann, *catalogue_of_12[:2], at=now - timedelta(days=1))
+    tasks.count_together()
+    assert counted(catalogue_of_12[0]) == [(catalogue_of_12[1].pk, 1)]
+    bought(ann, *catalogue_of_12[2:4], at=timezone.now())
+    tasks.count_together()
+    assert counted(catalogue_of_12[2]) == [(catalogue_of_12[3].pk, 1)]
