@@ -57,7 +57,7 @@ class FrontMiddleware:
         query = meta.get("QUERY_STRING")
         name = f"{request.path}?{query}" if query else request.path
         way = self._ways.get(name)
-        if way is None or request.method not in ("GET", "HEAD") or meta.get("HTTP_HOST") not in self._hosts:
+        if way is None or request.method not in ("GET", "HEAD") or meta.get("HTTP_HOST", "") not in self._hosts:
             return None
         found = pages.get(name)
         if found is None or judge(found, way.policy) is not State.FRESH:

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 MEMORY_BYTES = 32 * 1024 * 1024  # of one process: about a thousand pages, packed and not
 FILES = 20_000  # of one machine; a shop of 1,250 products has about 1,700 pages without searches
 SWEPT_EVERY = 500  # files written by one process
+_MADE_FROM = (".py", ".html", ".toml", ".json")
 _OLD_DRAFT_SECONDS = 60.0
 _OLD_FOLDER_SECONDS = 86_400.0  # of another release, that may still be running beside this one
 
@@ -229,10 +230,10 @@ def _release() -> str:
     """A digest of what pages are made from besides rows: the files of the shop and of the site's frame, the names of
     static files, and the settings that stand in a page or say where the rows are."""
     found = blake2b(digest_size=6)
-    roots = [settings.BASE_DIR / "shop", settings.BASE_DIR / "config" / "templates"]
-    files = [path for root in roots for path in root.rglob("*") if path.suffix in (".py", ".html", ".toml")]
-    for path in sorted([*files, Path(settings.STATIC_ROOT) / "staticfiles.json"]):
-        found.update(f"{path} {path.stat().st_mtime_ns if path.exists() else 0}\n".encode())
+    shop, frame = settings.BASE_DIR / "shop", settings.BASE_DIR / "config" / "templates"
+    for root, names in ((shop, "*"), (frame, "*"), (Path(settings.STATIC_ROOT), "staticfiles.json")):
+        for path in sorted(one for one in root.rglob(names) if one.suffix in _MADE_FROM):
+            found.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
     database = {name: str(settings.DATABASES["default"].get(name, "")) for name in ("HOST", "PORT", "NAME")}
     found.update(repr((settings.PUBLIC_URL, settings.MEDIA_URL, settings.SHOP_CURRENCY, database)).encode())
     return found.hexdigest()

@@ -142,6 +142,10 @@ class Renewers:
             self._begin_threads()
         self._wanted.put((name, renew))
 
+    def forget(self) -> None:
+        """What failed."""
+        self._resting.clear()
+
     def idle(self) -> bool:
         """Nothing is being renewed."""
         return not self._names

@@ -115,7 +115,7 @@ def find(name: str, *, policy: Policy, make: Make) -> tuple[Kept | Page, State]:
     if found is None or state is State.COLD:
         return _wait_for(name, found, policy=policy, make=make), State.COLD
     if state is State.STALE:
-        _renewers.ask(name, partial(_renew, name, policy=policy, make=make))
+        renewers.ask(name, partial(_renew, name, policy=policy, make=make))
     return found, state
 
 
@@ -137,7 +137,7 @@ def judge(found: Kept | None, policy: Policy) -> State:
 
 # --- making it ----------------------------------------------------------------------------------------------------
 _together = making.Together["Kept | Page"]()
-_renewers = making.Renewers()
+renewers = making.Renewers()
 _rests_until = 0.0  # after a failure old pages are shown at once: a database that is away takes seconds to say so
 
 
@@ -234,6 +234,7 @@ def respond(meta: Mapping[str, Any], found: Kept, *, state: State, policy: Polic
     edge = policy.edge if state is not State.STALE else 1
     response.headers["Cache-Control"] = f"public, max-age={policy.browser}, s-maxage={edge}"
     response.headers["ETag"] = found.etag
+    response.headers["Content-Length"] = str(len(response.content))
     if encodings is not None:  # the edge sends none, and keeps nothing that varies
         response.headers["Vary"] = "Accept-Encoding"
     _count(found, state)
@@ -261,6 +262,9 @@ def _unkept(made: Page) -> HttpResponse:
 
 
 def forget() -> None:
-    """All kept pages of this machine, and what this process heard of changes."""
+    """All kept pages of this machine, and what this process heard of changes (another database, as between tests)."""
+    global _rests_until
+    _rests_until = 0.0
     pages.forget()
     freshness.forget()
+    renewers.forget()
