@@ -155,7 +155,10 @@ class Cart(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="shop_cart"
     )
     made_at = models.DateTimeField(default=timezone.now)
-    used_at = models.DateTimeField(default=timezone.now, db_index=True)
+    used_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["customer", "used_at"], name="cart_forgotten")]
 
     def __str__(self) -> str:
         return f"cart {self.pk}"
