@@ -216,7 +216,7 @@ def test_the_history_costs_the_same_however_long_it_is(anns: Client, lamp: Varia
         with CaptureQueriesContext(connection) as queries:
             anns.get("/shop/orders/")
         costs.append(len(queries))
-    assert costs == [4, 4]  # session, customer, orders, their lines
+    assert costs[0] == costs[1] <= 4  # session (unless Redis has it), customer, orders, their lines
 
 
 def test_mails_say_what_was_ordered_and_lead_to_it(lamp_in_cart: Client, mailoutbox: list[Any], now: datetime) -> None:
