@@ -30,7 +30,8 @@ def expire() -> None:
 @shared_task(name="shop.tidy")
 def tidy() -> None:
     """Forget guests' carts that nobody came back for, and what customers saw long ago."""
-    cart.forget(now=timezone.now())
+    while cart.forget(now=timezone.now()) == cart.FORGOTTEN_AT_ONCE:
+        pass
     recommendations.forget_old()
 
 
