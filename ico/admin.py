@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from config import outbox
+from config.record_admin import AnyAdmin, RecordAdmin
 from ico import money_admin as money_admin  # registers the money's tables
 from ico import outbox as ours
 from ico import sales
@@ -28,7 +29,6 @@ from ico.models import (
     Sale,
     Terms,
 )
-from ico.record_admin import AnyAdmin, RecordAdmin
 from ico.templatetags.words import money
 
 if TYPE_CHECKING:  # generic for the type checker only

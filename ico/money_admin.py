@@ -8,10 +8,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from config.record_admin import RecordAdmin
 from ico import caps
 from ico.amounts import in_coins
 from ico.models import Deposit, LedgerEntry, Rate
-from ico.record_admin import RecordAdmin
 
 if TYPE_CHECKING:  # generic for the type checker only
     AnyRateForm = forms.ModelForm[Rate]
