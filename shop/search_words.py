@@ -12,6 +12,7 @@ from shop.search_index import PLAIN, SCHEMA, STEMS, WORTH
 
 LONGEST = 200  # characters of a search
 MOST_WORDS = 12
+MOST_MENDED = 3  # looking for what was meant is what costs; who errs more often than that is not searching
 _SHORTEST_MENDED = 3  # below it everything is near everything
 _SHORTEST_BEGINNING_MENDED = 4
 _SHORTEST_MENDED_TWICE = 7
@@ -46,17 +47,22 @@ def typed(text: str) -> list[str]:
 
 
 def understood(searcher: Searcher, words: list[str]) -> list[Word]:
-    """What is meant by each word, without those that mean nothing (`the`, `of`). The last one may be incomplete."""
-    meant = [_meant(searcher, word, may_go_on=word is words[-1]) for word in words if stem(word)]
-    return meant
+    """What is meant by each word, without those that mean nothing (`the`, `of`). The last one may be incomplete. At
+    most `MOST_MENDED` are mended."""
+    known = [(word, _as_it_stands(searcher, word, may_go_on=word is words[-1])) for word in words if stem(word)]
+    unknown = [word for word, stems in known if not stems][:MOST_MENDED]
+    return [_mended(searcher, word) if word in unknown else Word(word, stems) for word, stems in known]
 
 
-def _meant(searcher: Searcher, word: str, *, may_go_on: bool) -> Word:
+def _as_it_stands(searcher: Searcher, word: str, *, may_go_on: bool) -> tuple[str, ...]:
+    """The stems that are meant; none for a word that no product bears."""
     if is_known(searcher, stem(word)):
-        return Word(word, (stem(word),))
+        return (stem(word),)
     endings = completed(searcher, word) if may_go_on else ()
-    if endings:
-        return Word(word, tuple(dict.fromkeys(stem(ending) or ending for ending in endings)))
+    return tuple(dict.fromkeys(stem(ending) or ending for ending in endings))
+
+
+def _mended(searcher: Searcher, word: str) -> Word:
     better = mended(searcher, word)
     return Word(better, (stem(better) or better,), mended=True) if better else Word(word, ())
 

@@ -68,6 +68,13 @@ def test_a_word_that_is_there_is_never_corrected() -> None:
     assert search.find(text="xqzwv").corrected == ""
 
 
+def test_only_so_many_words_are_mended_for_that_is_what_costs() -> None:
+    results = search.find(text="bootts sandls lapm poorcelain otto")
+    assert results.corrected == "boots sandals lamp poorcelain otto"
+    assert "cup" not in {card.slug for card in results.cards}
+    assert search.find(text="sandls lapm poorcelain").corrected == "sandals lamp porcelain"
+
+
 def test_the_last_word_may_be_incomplete() -> None:
     assert slugs("summer sand") == ["sandal"]
     assert search.find(text="summer sand").corrected == ""
