@@ -1,11 +1,12 @@
 """What does a search cost among 125,000 products, beside 1,250?
 
-python -m bench.search [rounds] [searches a round]
+python -m bench.search [rounds] [searches a round] [folder]
 
 Both catalogues are made by the shop's own seeding, each in a data folder and a process of its own, which take turns.
 The searches are drawn from the catalogue: words of titles, some with a typing error, some not complete, some within a
 category or a range of prices, first and later pages; and suggestions. Told are the waits, how long building the index
-takes and how large it is, and how long one changed title takes until a search shows it.
+takes and how large it is, and how long one changed title takes until a search shows it. Seeding takes minutes: in a
+folder that is named the catalogues stay for the next time.
 """
 
 import multiprocessing
@@ -34,7 +35,8 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     searches = int(sys.argv[2]) if len(sys.argv) > 2 else 300
     with ExitStack() as opened:
-        folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="stampede-bench-")))
+        named = sys.argv[3] if len(sys.argv) > 3 else ""
+        folder = Path(named or opened.enter_context(tempfile.TemporaryDirectory(prefix="stampede-bench-")))
         shops = {size: _begun(opened, folder / str(size), size) for size in SIZES}
         for size, shop in shops.items():
             built = shop.recv()
