@@ -5,6 +5,8 @@ browsers for ever. Addresses are plain, not signed: the bucket, or what stands b
 Credentials come by boto's usual ways (environment, file, role).
 """
 
+from __future__ import annotations  # File is generic for the type checker only
+
 import mimetypes
 from functools import cache
 from typing import Any
