@@ -124,6 +124,8 @@ SESSION_PATHS = (
     "/shop/orders/",
     "/shop/recommended/",
 )
+# Error pages of their own, by what their addresses begin with.
+ERROR_PAGES = (("/shop/", "shop/error.html"), ("/account/", "shop/error.html"))
 SILENCED_SYSTEM_CHECKS = ["admin.E408", "admin.E409", "admin.E410"]
 CSRF_FAILURE_VIEW = "config.urls.csrf_failure"
 ROOT_URLCONF = "config.urls"
@@ -297,6 +299,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire": _every(5, "ico.expire"),
     "board": _every(1, "ico.board"),
     "derive": _every(2, "ico.derive"),
+    "turn": _every(5, "shop.turn"),
     "settle": _every(0.5, "shop.settle"),
     "expire-orders": _every(5, "shop.expire"),
     "tidy-shop": _every(3_600, "shop.tidy"),

@@ -6,7 +6,7 @@ from datetime import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from shop import cart, orders, payment, recommendations, settling, together
+from shop import cart, changes, events, orders, payment, recommendations, settling, together
 
 _desk: settling.Desk | None = None
 _counted_at: datetime | None = None  # None in a clock that has just begun: it counts everything
@@ -42,3 +42,11 @@ def count_together() -> None:
     now = timezone.now()
     together.count(since=together.since(counted_at=_counted_at, now=now), now=now)
     _counted_at = now
+
+
+@shared_task(name="shop.turn")
+def turn() -> None:
+    """Tell which events and announcements began or ended; clear changes that everybody was told of."""
+    now = timezone.now()
+    events.tell_time(now=now)
+    changes.clear_old(now=now)
