@@ -189,12 +189,17 @@ def _is_bare(response: HttpResponse, request: HttpRequest) -> bool:
     return not response.content
 
 
+def _error_page(path: str) -> str:
+    """An application's own, where it has one for its addresses."""
+    return next((page for prefix, page in settings.ERROR_PAGES if path.startswith(prefix)), "error.html")
+
+
 def explain(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
     """The error as a problem document or as a real page, by what the client wants."""
     detail = detail or _DETAILS.get(status) or HTTPStatus(status).phrase
     if wants_json(request):
         return problem(status, detail)
     context = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
-    response = render(request, "error.html", context, status=status)
+    response = render(request, _error_page(request.path), context, status=status)
     response["Cache-Control"] = "no-store"
     return response
