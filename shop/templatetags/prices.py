@@ -31,6 +31,11 @@ def amount(cents: int) -> str:
 
 
 @register.filter
+def times(cents: int, pieces: int) -> int:
+    return cents * pieces
+
+
+@register.filter
 def saved(was_cents: int, price_cents: int) -> int:
     """What a deal saves, in whole percent, never said higher than it is."""
     return (was_cents - price_cents) * 100 // was_cents
