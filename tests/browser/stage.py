@@ -24,6 +24,7 @@ from django.utils import timezone  # noqa: E402
 from config import delivery, outbox  # noqa: E402
 from ico import board, deposits, invitations, nodes, release, sales, waitlist  # noqa: E402
 from ico.models import Chain, ChainCursor, Invitation, Sale  # noqa: E402
+from tests.browser import shop_stage  # noqa: E402
 
 
 def prepare() -> None:
@@ -132,7 +133,7 @@ def _sale_id() -> int:
 
 
 _ACTS = (prepare, number, invite, pay, mine, let_lapse, close, fill, followed, trouble, blind, take_away, put_back)
-ACTS: dict[str, Callable[..., Any]] = {act.__name__: act for act in _ACTS}
+ACTS: dict[str, Callable[..., Any]] = {**{act.__name__: act for act in _ACTS}, **shop_stage.ACTS}
 
 if __name__ == "__main__":
     for line in sys.stdin:
