@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from deploy.nginx import shop
+
 TEMPLATES = Path(__file__).resolve().parent
 PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
 # What stands in a directive unquoted. Anything else could end the directive and begin another.
@@ -52,6 +54,7 @@ def write(
     user: str | None = None,
     logs: Path | None = None,
     pid: Path | None = None,
+    media_root: Path | None = None,
     descriptors: int | None = None,
 ) -> Path:
     """Write nginx.conf and what belongs to it into `folder`, which then holds its cache, temporary files, logs and pid
@@ -60,8 +63,8 @@ def write(
     `listen`, `upstream`, `internal`: host:port of the public listener, of gunicorn, and of the listener that only
     operators reach (stub_status, /metrics). `hosts`: names that are answered, as in STAMPEDE_ALLOWED_HOSTS,
     `.example.org` and `*` as well. `behind`: networks of the balancers whose X-Forwarded-For and X-Forwarded-Proto are
-    believed. `user`: who the workers run as when root starts it, the starting user unless named. `descriptors`: of one
-    worker, the machine's cap unless named.
+    believed. `media_root`: the folder `media` beside `static_root` unless named. `user`: who the workers run as when
+    root starts it, the starting user unless named. `descriptors`: of one worker, the machine's cap unless named.
 
     Raises `CannotWrite` for a value that would not stay inside its directive.
     """
@@ -82,6 +85,7 @@ def write(
         "INTERNAL": internal,
         "UPSTREAM": upstream,
         "STATIC_ROOT": str(static_root.resolve()),
+        "MEDIA_ROOT": str((media_root or static_root.parent / "media").resolve()),
         "HOSTS": " ".join("~." if host == "*" else _plain("host", host) for host in hosts),
         "HOST": hosts[0].lstrip("*.") or HOSTS[0],
     }
@@ -93,6 +97,7 @@ def write(
         "OPERATORS": _lines("allow {};", internal_networks),
         **_limits(limits),
     }
+    values |= {name: _filled(text, values) for name, text in shop.values().items()}
     for path in (folder / "temp", folder / "cache", folder / "pages", logs, pid.parent):
         path.mkdir(parents=True, exist_ok=True)
     for name in ("nginx.conf", "proxy.conf", "cached.conf", "answer.conf", "errors.conf"):
@@ -134,6 +139,7 @@ def _limits(limits: Limits) -> dict[str, str]:
     return {
         "RATE": f"{rate}r/s",
         "LIMIT_REQUESTS": f"limit_req zone=requests{burst} nodelay;" if limits.requests_per_second else "",
+        "LIMIT_ASKERS": f"limit_req zone=asked{burst} nodelay;" if limits.requests_per_second else "",
         "LIMIT_CONNECTIONS": f"limit_conn connections {limits.connections};" if limits.connections else "",
     }
 

@@ -29,6 +29,7 @@ def _arguments() -> argparse.ArgumentParser:
     asked.add_argument("--internal", required=True, help="host:port for operators")
     asked.add_argument("--upstream", required=True, help="host:port of gunicorn")
     asked.add_argument("--static-root", required=True, type=Path, help="where collectstatic writes")
+    asked.add_argument("--media-root", type=Path, help="where seed_shop writes; beside --static-root unless named")
     asked.add_argument("--host", dest="hosts", action="append", help="a name that is answered; repeat it")
     asked.add_argument("--behind", action="append", help="a network of balancers; repeat it")
     asked.add_argument("--internal-network", dest="internal_networks", action="append", help="of operators; repeat it")
