@@ -19,12 +19,16 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.backends import db
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Exists
+from django.http import HttpRequest
 from django.utils import timezone
 
+from config import throttle
 from config.faults import words
 from config.models import EndedSession
+from config.requests import client_address
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +92,15 @@ class SessionStore(db.SessionStore):
 
 
 class Backend(ModelBackend):
-    """Django's, and who is logged in by a copy of a session that has ended is not."""
+    """Django's, and who is logged in by a copy of a session that has ended is not. Operators' passwords are guessed no
+    more often than customers' (whose own page tells how long to wait, and asks without a request)."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
+    ) -> Any:
+        if request is not None and throttle.login(client_address(request), account=username or "", now=timezone.now()):
+            raise PermissionDenied("too often")  # Django asks no further, and answers as to a wrong password
+        return super().authenticate(request, username=username, password=password, **kwargs)
 
     def get_user(self, user_id: int) -> User | None:
         store = _copied.get()

@@ -7,6 +7,7 @@ that the application can do without.
 
 import math
 from datetime import datetime
+from hashlib import sha256
 
 from django.conf import settings
 from django.core.cache import cache
@@ -42,3 +43,13 @@ def _count(counts: BaseCache, name: str) -> int:
 def signup(client_address: str | None, *, now: datetime) -> int:
     """Seconds this client has to wait before it may sign up again, 0 for none."""
     return hit(f"signup:{client_address or 'unknown'}", limit=settings.SIGNUPS_PER_MINUTE, now=now)
+
+
+def login(client_address: str | None, *, account: str, now: datetime) -> int:
+    """Seconds until somebody may try to log in to `account` from this address, 0 for none. Counted by where it comes
+    from, and, when that is not too often already, by whose account it is: whoever is held back cannot hold back the
+    account's owner."""
+    whose = sha256(account.strip().lower().encode()).hexdigest()
+    return hit(f"login:{client_address or 'unknown'}", limit=settings.LOGINS_PER_MINUTE, now=now) or hit(
+        f"login-to:{whose}", limit=settings.LOGINS_PER_ACCOUNT, now=now
+    )

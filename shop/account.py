@@ -3,7 +3,6 @@ and the domain, and decide nothing."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from hashlib import sha256
 
 from django.conf import settings
 from django.contrib import auth
@@ -142,14 +141,8 @@ def fans(request: HttpRequest, customer: User) -> HttpResponse:
     )
 
 
-def _guesses(request: HttpRequest, email: str, now: datetime) -> int:
-    """Seconds to wait before the next try; 0 for none. Counted by where it comes from, and, when that is not too often
-    already, by whose account it is: whoever is held back cannot hold back the account's owner."""
-    came_from = client_address(request) or "unknown"
-    account = sha256(email.strip().lower().encode()).hexdigest()
-    return throttle.hit(f"login:{came_from}", limit=settings.LOGINS_PER_MINUTE, now=now) or throttle.hit(
-        f"login-to:{account}", limit=settings.LOGINS_PER_ACCOUNT, now=now
-    )
+def _guesses(request: HttpRequest, account: str, now: datetime) -> int:
+    return throttle.login(client_address(request), account=account, now=now)
 
 
 def _wait(request: HttpRequest, seconds: int) -> HttpResponse:

@@ -129,6 +129,18 @@ class TestLogin:
         assert [guess.status_code for guess in guesses] == [422] * 2 + [429] * 7
         assert enter(client).status_code == 303
 
+    def test_the_operators_own_login_is_tried_no_more_often(self, client: Client, settings: Settings) -> None:
+        settings.LOGINS_PER_ACCOUNT = 3
+        User.objects.create_superuser("operator", password=PASSWORD)
+        answers = [
+            client.post("/admin/login/", {"username": "Operator", "password": typed, "next": "/admin/"}).status_code
+            for typed in ("guessed", "guessed", "guessed")
+        ]
+        right = {"username": "operator", "password": PASSWORD, "next": "/admin/"}
+        assert [*answers, client.post("/admin/login/", right).status_code] == [200] * 4
+        settings.LOGINS_PER_ACCOUNT = 0
+        assert client.post("/admin/login/", right).status_code == 302
+
     def test_without_limits_nobody_waits(self, client: Client, customer: User, settings: Settings) -> None:
         """The negative control of both."""
         settings.LOGINS_PER_MINUTE = settings.LOGINS_PER_ACCOUNT = 0
