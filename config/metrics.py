@@ -32,7 +32,7 @@ from config.requests import is_internal
 
 logger = logging.getLogger(__name__)
 
-FIGURES = ("config.depths", "config.outbox_figures", "ico.figures")
+FIGURES = ("config.depths", "config.outbox_figures", "ico.figures", "shop.figures")
 SCRAPE_SECONDS = 1.0  # what a scrape waits for the books
 SLOW_SECONDS = 1.0  # a request that takes longer is worth a line
 METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS")
