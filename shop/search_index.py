@@ -6,6 +6,7 @@ shows is stored in the index, so that it asks no database.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -48,7 +49,7 @@ class Entry:
     def mark(self) -> bytes:
         """The same for an equal entry, and differs for another."""
         told = [astuple(self.card), self.category_name, self.texts, self.weight]
-        return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
+        return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).digest()
 
 
 def _analyzer(*filters: Filter) -> tantivy.TextAnalyzer:
@@ -72,6 +73,7 @@ def _schema() -> tantivy.Schema:
     fields.add_text_field("facet", tokenizer_name="raw", index_option="basic", fast=True)
     fields.add_unsigned_field("price", indexed=True, fast=True)
     fields.add_float_field("weight", fast=True)
+    fields.add_bytes_field("card", stored=True)
     fields.add_bytes_field("mark", stored=True)
     return fields.build()
 
@@ -89,12 +91,13 @@ def _document(entry: Entry) -> Document:
     document.add_text("facet", f"{card.category}{_BETWEEN}{entry.category_name}")
     document.add_unsigned("price", card.price_cents)
     document.add_float("weight", entry.weight)
+    document.add_bytes("card", json.dumps(astuple(card), ensure_ascii=False).encode())
     document.add_bytes("mark", entry.mark())
     return document
 
 
 def card_of(document: Document) -> Card:
-    return Card(*json.loads(bytes(document["mark"][0]))[0])
+    return Card(*json.loads(bytes(document["card"][0])))
 
 
 def facet_of(value: str) -> tuple[str, str]:
