@@ -10,6 +10,8 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config import serving
 
+SHOP_PRODUCTS = 170  # ten a category
+
 
 class Command(BaseCommand):
     help = "Start everything that belongs to the application in the data folder, and keep it running until Ctrl-C."
@@ -25,6 +27,8 @@ class Command(BaseCommand):
             self.stdout.write(f"Preparing {settings.DATA_DIR} …")
             password = serving.prepare()
             call_command("seed_sale", batch_size=50, batch_interval=5, total_cap=10_000_000, stdout=self.stdout)
+            # A small one, in a few seconds; `seed_shop` itself goes on from there.
+            call_command("seed_shop", products=SHOP_PRODUCTS, if_empty=True, stdout=self.stdout)
             with serving.running(host=host, port=port) as application:
                 self._say(application, password)
                 application.supervisor.wait()
@@ -39,6 +43,7 @@ class Command(BaseCommand):
         login = f"{serving.OPERATOR} / {password}" if password else f"{serving.OPERATOR} (password as told before)"
         rows = [
             ("the sale", f"{url}/"),
+            ("the shop", f"{url}/shop/"),
             ("operator", f"{url}/admin/ and {url}/ops/   {login}"),
             ("mails", str(data / "mail" / "new")),
             ("logs", str(application.logs)),

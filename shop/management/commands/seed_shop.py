@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from shop import pictures, seeding
+from shop.models import Product
 from shop.seeding_words import KINDS
 
 MOST = 1_000_000  # a product's number has six digits in its variants' names, by which the last one is found
@@ -22,6 +23,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--products", type=int, default=1_250)
         parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same catalogue (default 1)")
+        parser.add_argument("--if-empty", action="store_true", help="change nothing when the shop has any product")
         parser.add_argument("--without-pictures", action="store_true", help="draw none now; the next run does")
 
     def handle(self, **options: Any) -> None:
@@ -30,20 +32,25 @@ class Command(BaseCommand):
             raise CommandError(
                 f"Give a number of products between 1 and {MOST - 1:,}, and a seed between 0 and the same."
             )
+        if options["if_empty"] and Product.objects.exists():
+            self.stdout.write("The shop has products already; nothing was changed.")
+            return
         try:
-            new = seeding.seed(
-                products=products, seed=seed, now=timezone.now(), progress=self._saying("products", products)
-            )
+            said = self._saying("products", products)
+            new = seeding.seed(products=products, seed=seed, now=timezone.now(), progress=said)
         except seeding.AnotherCatalogue as error:
             raise CommandError(str(error)) from None
         drawn = 0 if options["without_pictures"] else self._draw(products, seed)
-        if new or drawn:
-            took = f"{time.monotonic() - began:.1f} s"
-            self.stdout.write(
-                f"The shop has {products:,} products in {len(KINDS)} categories; {drawn:,} pictures drawn, {took}."
-            )
-        else:
+        self._conclude(products, new, drawn, time.monotonic() - began)
+
+    def _conclude(self, products: int, new: int, drawn: int, seconds: float) -> None:
+        if not new and not drawn:
             self.stdout.write(f"The shop has {products:,} products of this seed already; nothing was changed.")
+            return
+        self.stdout.write(
+            f"The shop has {products:,} products in {len(KINDS)} categories; "
+            f"{drawn:,} pictures were drawn; {seconds:.1f} s."
+        )
         if new and products > seeding.TOLD_ONE_BY_ONE:
             self.stdout.write("So many are not told one by one: run manage.py index_shop on each web server.")
 
