@@ -33,6 +33,8 @@ class CategoryAdmin(RecordAdmin):
 
 
 class ProductForm(AnyForm):
+    was_cents = forms.IntegerField(required=False, help_text="The price before, of a deal; empty for none.")
+
     def clean_was_cents(self) -> int | None:
         was: int | None = self.cleaned_data["was_cents"]
         if was is not None and was <= self.instance.price_cents:
