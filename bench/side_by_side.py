@@ -60,16 +60,22 @@ def gunicorn(
 ) -> Iterator[str]:
     """One worker of the application on a free port, so that wrk has the other core. Yields its URL. `more`: arguments
     that change what deploy/gunicorn.conf.py says."""
-    port = _free_port()
     environment = {
         **os.environ,
         "STAMPEDE_DATA": str(data),
-        "STAMPEDE_BIND": f"127.0.0.1:{port}",
         "STAMPEDE_WEB_WORKERS": "1",
         "DJANGO_SETTINGS_MODULE": settings,
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "deploy/gunicorn.conf.py", *more, application]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    with serving(command, environment=environment) as url:
+        yield url
+
+
+@contextmanager
+def serving(command: list[str], *, environment: Mapping[str, str]) -> Iterator[str]:
+    """A gunicorn on a free port. Yields its URL."""
+    port = _free_port()
+    process = subprocess.Popen([*command, "--bind", f"127.0.0.1:{port}"], cwd=ROOT, env=dict(environment))
     try:
         _wait(process, port)
         yield f"http://127.0.0.1:{port}"
@@ -118,6 +124,8 @@ def _wrk(address: list[str], *, seconds: float) -> float:
     found = re.search(r"Requests/sec:\s+([\d.]+)", said)
     if not found:
         sys.exit(f"wrk said something else:\n{said}")
+    if not float(found[1]):
+        sys.exit(f"{address[-1]} answered nobody within {seconds:g} s: give it more.")
     return float(found[1])
 
 
