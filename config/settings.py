@@ -309,9 +309,9 @@ CELERY_BEAT_SCHEDULE = {
 # --- pictures -------------------------------------------------------------------------------------------------------
 MEDIA_BY = env.choice("STAMPEDE_MEDIA", "folder", ("folder", "s3"))
 MEDIA_ROOT = DATA_DIR / "media"
-S3_BUCKET = env.text("STAMPEDE_S3_BUCKET", "stampede-media")
-S3_REGION = env.text("STAMPEDE_S3_REGION", "eu-central-1")
-S3_ENDPOINT = env.endpoint("STAMPEDE_S3_ENDPOINT")  # empty: the region's own
+S3_BUCKET = env.text("STAMPEDE_MEDIA_BUCKET", "stampede-media")
+S3_REGION = env.text("STAMPEDE_MEDIA_REGION", "eu-central-1")
+S3_ENDPOINT = env.endpoint("STAMPEDE_MEDIA_ENDPOINT")  # empty: the region's own
 if MEDIA_BY == "s3":
     env.needs("STAMPEDE_MEDIA", "boto3")
 _bucket = f"{S3_ENDPOINT}/{S3_BUCKET}" if S3_ENDPOINT else f"https://{S3_BUCKET}.s3.{S3_REGION}.amazonaws.com"

@@ -84,7 +84,7 @@ def told(**variables: str) -> list[str]:
 def test_a_bucket_s_address_is_allowed_to_pages_and_the_folder_needs_none() -> None:
     assert settings.MEDIA_URL == "/media/"
     assert settings.CONTENT_SECURITY_POLICY["DIRECTIVES"]["img-src"] == ["'self'", "data:"]
-    assert told(STAMPEDE_MEDIA="s3", STAMPEDE_S3_BUCKET="wares") == [
+    assert told(STAMPEDE_MEDIA="s3", STAMPEDE_MEDIA_BUCKET="wares") == [
         "https://wares.s3.eu-central-1.amazonaws.com/",
         "'self'",
         "data:",
