@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -270,3 +273,29 @@ def test_writers_take_turns(indexed: dict[str, Product], monkeypatch: pytest.Mon
 
     monkeypatch.setattr(search_index, "alone", nullcontext)
     assert _rivals(write) != []  # the engine itself refuses a second writer, loudly
+
+
+DIES = """
+import fcntl, os, sys, tantivy
+lock = open(sys.argv[1] + "/lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+writer = tantivy.Index.open(sys.argv[1] + "/v1").writer(15_000_000, num_threads=1)
+writer.delete_all_documents()
+print("writing", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_writer_that_is_killed_leaves_the_index_as_it_was_and_holds_up_nobody(indexed: dict[str, Product]) -> None:
+    home = str(search_index._home())
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", DIES, home], text=True, **pipes) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "writing\n"
+        with open(f"{home}/lock") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it would be waited for
+        writer.kill()
+    Product.objects.filter(slug="cup").update(title="Mug")
+    assert indexing.refresh([indexed["cup"].pk]) == 1
+    assert _found("mug") == ["cup"]
+    assert search_index.size() == 6
