@@ -24,8 +24,8 @@ COLOURS = {  # as the drawings paint them
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One category. `weight`: how much of the catalogue it is; prices in cents; `form`: see `drawings`; `grows`: by how
-    much a variant of the next size costs more."""
+    """One category. `weight`: how much of the catalogue it is; prices in cents; `form`: see `silhouettes`; `grows`: by
+    how much a variant of the next size costs more."""
 
     slug: str
     name: str
