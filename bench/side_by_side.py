@@ -32,6 +32,8 @@ def rates(contenders: Mapping[str, list[str]], *, rounds: int, seconds: float) -
     for _ in range(rounds):
         for name, address in contenders.items():
             measured[name].append(_wrk(address, seconds=seconds))
+            if not measured[name][-1]:
+                sys.exit(f"{name} answered nobody within {seconds:g} s: give it more.")
     shown(measured, unit=f"requests/s, {rounds} rounds of {seconds:g} s")
     return list(measured.values())
 
@@ -40,7 +42,11 @@ def shown(measured: Mapping[str, list[float]], *, unit: str) -> None:
     """Print each contender's rounds."""
     print(f"{'':<28}{'median':>10}{'lowest':>10}{'highest':>10}  {unit}")
     for name, values in measured.items():
-        print(f"{name:<28}{statistics.median(values):>10,.0f}{min(values):>10,.0f}{max(values):>10,.0f}")
+        print(f"{name:<28}" + "".join(f"{_said(of(values)):>10}" for of in (statistics.median, min, max)))
+
+
+def _said(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2f}"
 
 
 def ratio(these: list[float], those: list[float]) -> float:
@@ -124,8 +130,6 @@ def _wrk(address: list[str], *, seconds: float) -> float:
     found = re.search(r"Requests/sec:\s+([\d.]+)", said)
     if not found:
         sys.exit(f"wrk said something else:\n{said}")
-    if not float(found[1]):
-        sys.exit(f"{address[-1]} answered nobody within {seconds:g} s: give it more.")
     return float(found[1])
 
 
