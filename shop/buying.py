@@ -1,4 +1,4 @@
-"""The pages of buying: cart, checkout, orders. They translate between HTTP and the domain, and decide nothing."""
+"""The pages of buying: cart and checkout. They translate between HTTP and the domain, and decide nothing."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,22 +6,19 @@ from datetime import datetime
 from functools import wraps
 
 from django.contrib.auth.models import User
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 
 from config.answers import SeeOther
 from config.forms import BadField, single
-from config.requests import explain, problem, wants_json
+from config.requests import problem, wants_json
 from shop import account_forms as forms
 from shop import address_book, api, countries, orders, payment
 from shop import cart as carts
 from shop.address_book import Destination
 from shop.members import BOTH, READ, SEND, members, visitors
-from shop.models import Order
 from shop.visitors import owner_of, page, refuse_unknown, remember
-
-__all__ = ["add", "cancel", "cart", "checkout", "order", "order_list", "pay", "update"]
 
 _STATUS: dict[type[Exception], int] = {
     BadField: 422,
@@ -31,7 +28,6 @@ _STATUS: dict[type[Exception], int] = {
 }
 _NEW = "new"  # in place of one of the customer's addresses
 _ADDRESS_FIELDS = (*(field.name for field in forms.ADDRESS), "country")
-LAST_PAGE = 1_000
 
 
 # --- the cart ---------------------------------------------------------------------------------------------------------
@@ -203,71 +199,3 @@ def _checkout_page(
         cards=payment.CARDS,
         card=data.get("card", "") or next(iter(payment.CARDS)),
     )
-
-
-# --- orders -----------------------------------------------------------------------------------------------------------
-@members(READ)
-def order_list(request: HttpRequest, customer: User) -> HttpResponse:
-    text = request.GET.get("page", "1")
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", text) or int(text) > LAST_PAGE:
-        raise Http404("There is no such page of your orders.")
-    number = int(text)
-    rows, more = orders.of(customer=customer, page=number)
-    if not rows and number > 1:
-        raise Http404("There is no such page of your orders.")
-    return page("orders.html", orders=rows, page=number, more=more)
-
-
-def _of_one_order(view: Callable[[HttpRequest, User, str], HttpResponse]) -> Callable[..., HttpResponse]:
-    """404 for an order that is not the customer's, 409 with the reason for what cannot be done to it any more."""
-
-    @wraps(view)
-    def answered(request: HttpRequest, customer: User, number: str) -> HttpResponse:
-        try:
-            return view(request, customer, number)
-        except orders.NotYours:
-            raise Http404("You have no such order.") from None
-        except orders.UnknownCard:
-            return explain(request, 422, "Please choose how to pay.")
-        except orders.TooLate as error:
-            if wants_json(request):
-                return problem(409, str(error))
-            return _order_page(customer, number, status=409, error=str(error))
-
-    return answered
-
-
-@members(READ)
-@_of_one_order
-def order(request: HttpRequest, customer: User, number: str) -> HttpResponse:
-    return _order_page(customer, number)
-
-
-def _order_page(customer: User, number: str, *, status: int = 200, error: str = "") -> HttpResponse:
-    one, now = orders.one(customer=customer, number=number), timezone.now()
-    return page(
-        "order.html",
-        status=status,
-        order=one,
-        lines=one.lines.order_by("pk"),
-        waiting=one.state == Order.State.RESERVED,
-        may_pay=orders.may_pay(one, now=now),
-        may_cancel=orders.may_cancel(one, now=now),
-        cards=payment.CARDS,
-        error=error,
-        country=countries.NAMES.get(one.address.get("country", ""), ""),
-    )
-
-
-@members(SEND)
-@_of_one_order
-def pay(request: HttpRequest, customer: User, number: str) -> HttpResponse:
-    orders.pay_again(customer=customer, number=number, card=request.POST.get("card", ""), now=timezone.now())
-    return SeeOther(reverse("shop:order", args=[number]))
-
-
-@members(SEND)
-@_of_one_order
-def cancel(request: HttpRequest, customer: User, number: str) -> HttpResponse:
-    orders.cancel(customer=customer, number=number, now=timezone.now())
-    return SeeOther(reverse("shop:order", args=[number]))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from shop import account, api, buying, views, widget
+from shop import account, api, buying, ordered, views, widget
 
 app_name = "shop"
 urlpatterns = [
@@ -23,10 +23,10 @@ urlpatterns = [
     path("shop/cart/add/", buying.add, name="cart_add"),
     path("shop/cart/update/", buying.update, name="cart_update"),
     path("shop/checkout/", buying.checkout, name="checkout"),
-    path("shop/orders/", buying.order_list, name="orders"),
-    path("shop/orders/<str:number>/", buying.order, name="order"),
-    path("shop/orders/<str:number>/pay/", buying.pay, name="order_pay"),
-    path("shop/orders/<str:number>/cancel/", buying.cancel, name="order_cancel"),
+    path("shop/orders/", ordered.order_list, name="orders"),
+    path("shop/orders/<str:number>/", ordered.order, name="order"),
+    path("shop/orders/<str:number>/pay/", ordered.pay, name="order_pay"),
+    path("shop/orders/<str:number>/cancel/", ordered.cancel, name="order_cancel"),
     path("shop/fans/", account.fans, name="fans"),
     path("account/", account.overview, name="account"),
     path("account/signup/", account.signup, name="signup"),

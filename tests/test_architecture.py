@@ -11,6 +11,7 @@ FORBIDDEN_NAMES = {"utils.py", "helpers.py", "common.py"}
 RIM = {
     "account",
     "buying",
+    "ordered",
     "widget",
     "views",
     "journey",

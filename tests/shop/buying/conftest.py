@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.cache import cache
 from django.test import Client
 
 from shop.models import Address, Category, Product, Variant
@@ -55,11 +54,6 @@ def browser(db: None) -> Client:
 def anns(ann: User, browser: Client) -> Client:
     browser.force_login(ann)
     return browser
-
-
-@pytest.fixture(autouse=True)
-def _nothing_cached() -> None:
-    cache.clear()
 
 
 @pytest.fixture
