@@ -223,7 +223,7 @@ class Order(models.Model):
     settled_at = models.DateTimeField(null=True, db_index=True)
     card = models.CharField(max_length=20, help_text="The provider's word for what it is paid with, never a number.")
     payment_attempts = models.PositiveSmallIntegerField(default=0, help_text="How often the customer asked to pay.")
-    payment_due_at = models.DateTimeField(null=True, help_text="When the provider is asked next; null: nothing is open.")
+    payment_due_at = models.DateTimeField(null=True, help_text="When the provider is asked next; null: nothing is due.")
     payment_reference = models.CharField(max_length=80, blank=True)
 
     class Meta:

@@ -99,7 +99,7 @@ class Migration(migrations.Migration):
                 ('settled_at', models.DateTimeField(db_index=True, null=True)),
                 ('card', models.CharField(help_text="The provider's word for what it is paid with, never a number.", max_length=20)),
                 ('payment_attempts', models.PositiveSmallIntegerField(default=0, help_text='How often the customer asked to pay.')),
-                ('payment_due_at', models.DateTimeField(help_text='When the provider is asked next; null: nothing is open.', null=True)),
+                ('payment_due_at', models.DateTimeField(help_text='When the provider is asked next; null: nothing is due.', null=True)),
                 ('payment_reference', models.CharField(blank=True, max_length=80)),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='shop_orders', to=settings.AUTH_USER_MODEL)),
             ],
