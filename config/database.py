@@ -8,6 +8,7 @@ a session - and that needs no cookie of its own. See docs/decisions/0012.
 """
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -34,6 +35,7 @@ __all__ = ["as_of", "primary", "reading_as", "remembered", "surely", "watch", "w
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 T = TypeVar("T")
+_SHARED = re.compile(r"s-maxage=(\d+)")  # how long nginx may keep it, where browsers may for another time
 logger = logging.getLogger(__name__)
 
 watch = Watch(settings.REPLICAS, max_lag=settings.REPLICA_MAX_LAG)
@@ -253,7 +255,8 @@ def _told(response: HttpResponseBase, source: str, age: float | None, begun: dat
 def _tell_age(response: HttpResponseBase, age: float, begun: datetime) -> None:
     response["X-Data-Age"] = f"{age:.1f}"
     response["X-Data-As-Of"] = (begun - timedelta(seconds=age)).isoformat(timespec="milliseconds")
-    kept = get_max_age(response)
+    shared = _SHARED.search(response.get("Cache-Control", ""))
+    kept = int(shared[1]) if shared else get_max_age(response)
     if kept:
         # What nginx says in place of the age while its copy is fresh, for it cannot add. It counts in whole seconds, so
         # a copy lives up to one longer.
