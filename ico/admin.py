@@ -12,11 +12,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from config import outbox
+from config.mail_admin import MailAdmin
 from config.record_admin import AnyAdmin, RecordAdmin
 from ico import money_admin as money_admin  # registers the money's tables
-from ico import outbox as ours
-from ico import sales
+from ico import outbox, sales
 from ico import terms as terms_of_sale
 from ico.models import (
     ChainCursor,
@@ -190,21 +189,11 @@ class InvitationAdmin(RecordAdmin):
 
 
 @admin.register(OutboxMessage)
-class OutboxAdmin(RecordAdmin):
+class OutboxAdmin(MailAdmin):
+    kept = outbox.OUTBOX
     list_display = ("key", "kind", "entrant", "state", "attempts", "due_at", "sent_at", "last_error")
-    list_filter = ("state", "kind")
     list_select_related = ("entrant",)
     search_fields = ("entrant__email__istartswith",)
-    ordering = ("-pk",)
-    actions = ("send_again",)
-    exclude = ("claim",)
-
-    @admin.action(description="Send again (parked mails)", permissions=["view"])
-    def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
-        chosen = list(queryset.values_list("pk", flat=True))
-        revived = outbox.retry_parked(ours.OUTBOX, chosen, now=timezone.now())
-        level = messages.SUCCESS if revived else messages.WARNING
-        self.message_user(request, f"{revived} of {len(chosen)} will be tried again; the others are not parked.", level)
 
 
 class HandedOut(admin.SimpleListFilter):

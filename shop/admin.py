@@ -7,9 +7,10 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from config.mail_admin import MailAdmin
 from config.record_admin import AnyAdmin, RecordAdmin
-from shop import catalogue, events
-from shop.models import Announcement, Category, Event, Order, OrderLine, Product, Variant
+from shop import catalogue, events, outbox
+from shop.models import Announcement, Category, Event, Order, OrderLine, OrderMail, Product, Variant
 from shop.templatetags.prices import price
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -173,3 +174,11 @@ class OrderAdmin(RecordAdmin):
     @admin.display(description="total")
     def total(self, order: Order) -> str:
         return price(order.total_cents)
+
+
+@admin.register(OrderMail)
+class OrderMailAdmin(MailAdmin):
+    kept = outbox.OUTBOX
+    list_display = ("key", "kind", "order", "state", "attempts", "due_at", "sent_at", "last_error")
+    list_select_related = ("order",)
+    search_fields = ("order__number__exact", "order__email__istartswith")

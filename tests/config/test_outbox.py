@@ -15,6 +15,7 @@ from django.contrib.auth import get_user_model
 from django.core.mail import EmailMessage as DjangoMail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import IntegrityError, transaction
+from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
@@ -241,3 +242,17 @@ def test_the_figures_tell_the_outboxes_apart_and_the_panel_adds_them_up(sale: Sa
     }  # fmt: skip
     early = NOON - 60 * SECOND
     assert [outbox_figures.overdue(kept, now=early) for kept in outbox.kept()] == [0.0, 0.0]
+
+
+# --- what an operator may do ------------------------------------------------------------------------------------------
+@pytest.mark.django_db
+def test_an_operator_sends_a_parked_mail_about_an_order_again(admin_client: Client) -> None:
+    orders(2, NOON)
+    parked, pending = OrderMail.objects.order_by("pk")
+    OrderMail.objects.filter(pk=parked.pk).update(state=State.PARKED, attempts=20)
+    chosen = [parked.pk, pending.pk]
+    answer = admin_client.post(
+        "/admin/shop/ordermail/", {"action": "send_again", "_selected_action": chosen}, follow=True
+    )
+    assert "1 of 2 will be tried again" in answer.content.decode()
+    assert list(OrderMail.objects.order_by("pk").values_list("state", "attempts")) == [(State.PENDING, 0)] * 2
