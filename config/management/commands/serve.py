@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from config import serving
 
-SHOP_PRODUCTS = 170  # ten a category
+SHOP_PRODUCTS = 102  # six a category on average, and five seconds
 
 
 class Command(BaseCommand):

@@ -14,6 +14,7 @@ from shop.models import Product
 from shop.seeding_words import KINDS
 
 MOST = 1_000_000  # a product's number has six digits in its variants' names, by which the last one is found
+_WORTH_PROCESSES = 1_000  # pictures; to start one takes as long as drawing a hundred
 _SAID_EVERY = 5.0  # seconds
 
 
@@ -57,8 +58,8 @@ class Command(BaseCommand):
     def _draw(self, products: int, seed: int) -> int:
         drafts = (seeding.draft(seed=seed, number=number) for number in range(1, products + 1))
         motifs = {motif: None for one in drafts for motif in one.motifs}
-        said = self._saying("pictures", len(motifs))
-        return pictures.draw_missing(motifs, processes=os.cpu_count() or 1, progress=said)
+        processes = (os.cpu_count() or 1) if len(motifs) > _WORTH_PROCESSES else 1
+        return pictures.draw_missing(motifs, processes=processes, progress=self._saying("pictures", len(motifs)))
 
     def _saying(self, what: str, total: int) -> Callable[[int], None]:
         """Tells how far it is, now and then."""
