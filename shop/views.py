@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
 
-from shop import catalogue, changes, facets, filters, structured, turning
+from shop import catalogue, changes, facets, filters, object_cache, structured, turning
 from shop import events as editorial
 from shop import search as index
 from shop.catalogue import Card, Choice, NotThere
@@ -27,6 +27,7 @@ SORT_NAMES = (
 HOME_CARDS = 8
 HOME_DEALS = 4
 LEAD_CARDS = 3
+MENU_SECONDS = 300
 SHOWN_TEXT = 100  # characters of a search that was refused for its length
 
 
@@ -155,9 +156,20 @@ def event(*, query: Query, event: str) -> Page:
 
 
 def _page(template: str, *, tags: Iterable[str], status: int = 200, **context: Any) -> Page:
-    context |= {"menu": catalogue.categories(), "announcements": editorial.announcements(now=timezone.now())}
+    context |= {"menu": _menu(), "announcements": editorial.announcements(now=timezone.now())}
     body = render_to_string(f"shop/{template}", context)
     return Page(body=body, tags=frozenset(tags) | {changes.ANNOUNCEMENTS}, status=status)
+
+
+def _menu() -> list[dict[str, str]]:
+    """Every page shows it, and it changes when a department opens, which the shop's start is told of."""
+
+    def make() -> list[dict[str, str]]:
+        return [
+            {"slug": mark.slug, "name": mark.name, "description": mark.description} for mark in catalogue.categories()
+        ]
+
+    return object_cache.get("menu", tags=(changes.HOME,), seconds=MENU_SECONDS, make=make)
 
 
 def _tags(cards: Iterable[Card]) -> set[str]:
