@@ -86,6 +86,7 @@ def test_the_whole_journey_without_a_reload_where_something_changes(stage: Stage
 
 
 def _count_loads(page: Any) -> list[str]:
+    page.wait_for_load_state("load")  # the text may be seen before the page's own loading is over
     loads: list[str] = []
     page.on("load", lambda loaded: loads.append(loaded.url))
     return loads
