@@ -1,8 +1,9 @@
 """Pieces of variants: held for a checkout, sold, given back. Each step is one conditional UPDATE a variant, in
 primary-key order, in the transaction of the order that it belongs to; the table's constraint stands behind it.
 
-Pages are told when the last pieces of a variant go and when there are some again, and of nothing above: a crowd that
-buys one thing would have its page, and all that show it, made anew with each sale.
+Pages are told when what they say of a variant changes: that so few are left (`SCARCE`), that none is, that there are
+more again. Of nothing above: a crowd that buys one thing would have its page, and all that show it, made anew with each
+sale.
 """
 
 from collections.abc import Mapping
