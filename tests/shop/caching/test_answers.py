@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -45,6 +46,12 @@ def queries(number: int) -> Iterator[None]:
 def count(result: str, kind: str = "home") -> float:
     labels = {"kind": kind, "result": result}
     return REGISTRY.get_sample_value("stampede_page_cache_answers_total", labels) or 0.0
+
+
+def ages(upper: str) -> float:
+    """How many home pages that were answered were of this age in seconds, or younger."""
+    labels = {"kind": "home", "le": upper}
+    return REGISTRY.get_sample_value("stampede_page_cache_age_seconds_bucket", labels) or 0.0
 
 
 def headers(answer: Any) -> dict[str, str]:
@@ -109,6 +116,17 @@ def test_unknown_parameters_make_no_second_entry_and_known_ones_do(shop: list[Pr
     for query in ("?sort=price&low=1", "?low=1&x=y&sort=price", "?low=2&low=1&sort=price"):
         client.get(path + query)
     assert sorted(kept.name for kept in pages.all()) == [path, f"{path}?low=1&sort=price"]
+
+
+def test_each_answer_is_counted_with_its_age(shop: list[Product], monkeypatch: pytest.MonkeyPatch) -> None:
+    misses, hits, young, all_ages = count("miss"), count("hit"), ages("60.0"), ages("300.0")
+    client, now = Client(), time.time()
+    client.get("/shop/")
+    assert (count("miss") - misses, ages("60.0") - young) == (1, 1)
+    monkeypatch.setattr(time, "time", lambda: now + 200)  # ages are wall-clock; what is fresh is monotonic
+    for _ in range(2):  # over the whole way, and from the front
+        client.get("/shop/")
+    assert (count("hit") - hits, ages("60.0") - young, ages("300.0") - all_ages) == (2, 1, 3)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -39,10 +40,25 @@ def reads(result: str) -> float:
     return REGISTRY.get_sample_value("stampede_object_cache_reads_total", {"name": "menu", "result": result}) or 0.0
 
 
+def ages(upper: str = "+Inf") -> float:
+    """How many of the objects that were used were of this age in seconds, or younger."""
+    labels = {"name": "menu", "le": upper}
+    return REGISTRY.get_sample_value("stampede_object_cache_age_seconds_bucket", labels) or 0.0
+
+
 def test_it_is_made_once_and_counted() -> None:
-    source, hits, misses = Source(), reads("hit"), reads("miss")
+    source, hits, misses, seen = Source(), reads("hit"), reads("miss"), ages()
     assert [source.get() for _ in range(3)] == ["first"] * 3
     assert (source.made, reads("hit") - hits, reads("miss") - misses) == (1, 2, 1)
+    assert ages() - seen == 2  # what was just made has none
+
+
+def test_its_age_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, now, young, all_ages = Source(), time.time(), ages("60.0"), ages("300.0")
+    source.get(seconds=600)
+    monkeypatch.setattr(time, "time", lambda: now + 200)
+    source.get(seconds=600)
+    assert (ages("60.0") - young, ages("300.0") - all_ages) == (0, 1)
 
 
 def test_after_a_change_the_old_one_is_not_found_and_after_another_one_it_stays() -> None:
