@@ -28,7 +28,7 @@ from django.http.response import HttpResponseBase
 
 from config import database
 from config.origin import read_only
-from config.requests import busy
+from config.requests import busy, explain
 from shop import changes, making
 from shop.cache_counters import PAGE_AGE, PAGES, REFUSED, RENDERINGS
 from shop.cache_policy import Policy, policies
@@ -78,6 +78,8 @@ def kept(kind: str) -> Callable[[View], Callable[..., HttpResponseBase]]:
                 )
             except making.TakesTooLong:
                 return busy(request)
+            except Http404 as nothing:
+                return _absent(request, nothing, policy)
             if isinstance(found, Page):
                 return _unkept(found)
             return respond(request.META, found, state=state, policy=policy)
@@ -232,7 +234,10 @@ def respond(meta: Mapping[str, Any], found: Kept, *, state: State, policy: Polic
         response = HttpResponse(found.body, content_type=found.content_type)
     # An old page must not be kept by the edge as if it were new: there it is asked for again at once.
     edge = policy.edge if state is not State.STALE else 1
-    response.headers["Cache-Control"] = f"public, max-age={policy.browser}, s-maxage={edge}"
+    # Beyond that it may show it for as long again, while it asks for the next one.
+    response.headers["Cache-Control"] = (
+        f"public, max-age={policy.browser}, s-maxage={edge}, stale-while-revalidate={edge}"
+    )
     response.headers["ETag"] = found.etag
     response.headers["Content-Length"] = str(len(response.content))
     if encodings is not None:  # the edge sends none, and keeps nothing that varies
@@ -258,6 +263,14 @@ def _count(found: Kept, state: State) -> None:
 def _unkept(made: Page) -> HttpResponse:
     response = HttpResponse(made.body, status=made.status, content_type=made.content_type)
     response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _absent(request: HttpRequest, nothing: Http404, policy: Policy) -> HttpResponse:
+    """The edge keeps it as it does a page: it takes the place of one that was there, and a crowd that follows a dead
+    link asks for it once."""
+    response = explain(request, 404, str(nothing))
+    response["Cache-Control"] = f"public, max-age=0, s-maxage={policy.edge}"
     return response
 
 

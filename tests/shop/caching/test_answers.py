@@ -107,6 +107,16 @@ def test_it_is_packed_for_who_takes_that_and_not_sent_twice(shop: list[Product])
     assert (head.content, head.headers["Content-Length"]) == (b"", str(len(plain.content)))
 
 
+def test_how_long_the_edge_may_keep_and_show_a_page_and_one_that_is_not_there(shop: list[Product]) -> None:
+    client = Client()
+    for answer in (client.get("/shop/"), client.get("/shop/")):  # the whole way, and from the front
+        assert answer.headers["Cache-Control"] == "public, max-age=0, s-maxage=5, stale-while-revalidate=5"
+    nothing = client.get("/shop/p/nothing/")
+    assert (nothing.status_code, nothing.headers["Cache-Control"]) == (404, "public, max-age=0, s-maxage=5")
+    assert not {"Vary", "Set-Cookie"} & nothing.headers.keys()  # the edge would not keep it
+    assert Client().get("/shop/nothing/").headers["Cache-Control"] == "no-store"  # no page of a kind
+
+
 def test_unknown_parameters_make_no_second_entry_and_known_ones_do(shop: list[Product]) -> None:
     path = f"/shop/c/{shop[0].category.slug}/"
     client = Client()
