@@ -31,7 +31,8 @@ class Category(models.Model):
 
 
 class Product(models.Model):
-    """What has one page. `price_cents` is the lowest of its variants'. Written by `catalogue`."""
+    """What has one page. `price_cents` is the lowest of its variants'. Written by `catalogue`, what was sold by
+    `popularity`."""
 
     slug = models.SlugField(max_length=120, unique=True)
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="products")
@@ -41,7 +42,10 @@ class Product(models.Model):
     attributes = models.JSONField(default=dict, help_text="Names and values, such as material: wool.")
     price_cents = models.PositiveIntegerField(editable=False)
     was_cents = models.PositiveIntegerField(null=True, help_text="The price before, of a deal.")
-    popularity = models.PositiveIntegerField(default=0, help_text="Orders the shelf; pieces sold.")
+    popularity = models.PositiveIntegerField(default=0, help_text="Orders the shelf; pieces sold of late are in it.")
+    sold = models.PositiveIntegerField(
+        default=0, editable=False, help_text="So many of its popularity are pieces sold."
+    )
     active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -113,6 +117,7 @@ class Event(models.Model):
     text = models.TextField()
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
+    members_only = models.BooleanField(default=False, help_text="Shown on the fan club's page and nowhere else.")
     products = models.ManyToManyField(Product, related_name="events")
 
     class Meta:
@@ -224,6 +229,7 @@ class Order(models.Model):
     card = models.CharField(max_length=20, help_text="The provider's word for what it is paid with, never a number.")
     payment_attempts = models.PositiveSmallIntegerField(default=0, help_text="How often the customer asked to pay.")
     payment_due_at = models.DateTimeField(null=True, help_text="When the provider is asked next; null: nothing is due.")
+    payment_asked_at = models.DateTimeField(null=True, help_text="When it was first asked of this; null: not yet.")
     payment_reference = models.CharField(max_length=80, blank=True)
 
     class Meta:
