@@ -1,5 +1,6 @@
 """What operators see and change of the shop. Whatever is changed goes through the domain, which tells who shows it."""
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
@@ -7,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
+from config.answers import SeeOther
 from config.mail_admin import MailAdmin
 from config.record_admin import AnyAdmin, RecordAdmin
 from shop import catalogue, events, outbox
@@ -27,20 +29,62 @@ class Edited(RecordAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return admin.ModelAdmin.has_change_permission(self, request, obj)
 
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """What the domain refuses, for what came in between, leaves all as it is; the form is shown as it is now."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except (catalogue.BadValue, catalogue.NotThere) as error:
+            self.message_user(request, f"Nothing was changed: {error}", messages.ERROR)
+            return SeeOther(request.get_full_path())
+
+
+class AsShownForm(AnyForm):
+    """Changed is what differs from what the page showed. The row may differ by now as well: somebody bought, another
+    operator was faster."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.show_hidden_initial = True
+
+    def clean(self) -> dict[str, Any]:
+        """What was left alone is as the row has it, for whatever looks at the whole row."""
+        for name in set(self.fields) - set(self.changed_data):
+            self.cleaned_data[name] = getattr(self.instance, name)
+            self.errors.pop(name, None)
+        return self.cleaned_data
+
+
+class CategoryForm(AsShownForm):
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"])
+        if not name.isprintable():
+            raise forms.ValidationError("A name has no line breaks and no control characters.")
+        return name
+
 
 @admin.register(Category)
-class CategoryAdmin(RecordAdmin):
+class CategoryAdmin(Edited):
+    form = CategoryForm
     list_display = ("name", "slug", "position")
+    fields = ("name", "slug", "position")
+    readonly_fields = ("slug", "position")
+
+    def save_model(self, request: HttpRequest, obj: Category, form: Any, change: bool) -> None:
+        if "name" in form.changed_data:
+            catalogue.rename_category(category_id=obj.pk, name=form.cleaned_data["name"])
 
 
-class ProductForm(AnyForm):
+class ProductForm(AsShownForm):
     was_cents = forms.IntegerField(required=False, help_text="The price before, of a deal; empty for none.")
 
     def clean_was_cents(self) -> int | None:
         was: int | None = self.cleaned_data["was_cents"]
-        if was is not None and was <= self.instance.price_cents:
+        today = self.instance.price_cents
+        if was is not None and not today < was <= catalogue.MOST_CENTS:
             raise forms.ValidationError(
-                f"It was higher than today's {price(self.instance.price_cents)}; else leave it empty."
+                f"It was higher than today's {price(today)}, and {price(catalogue.MOST_CENTS)} at most; else leave it"
+                " empty."
             )
         return was
 
@@ -64,15 +108,15 @@ class ProductAdmin(Edited):
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
         """Only what was changed: the rest of the form is as old as the page."""
         new, changed = form.cleaned_data, set(form.changed_data)
-        if changed & {"title", "description"}:
-            catalogue.describe(product_id=obj.pk, title=new["title"], description=new["description"])
+        if words := {name: new[name] for name in ("title", "description") if name in changed}:
+            catalogue.describe(product_id=obj.pk, **words)
         if "was_cents" in changed:
             catalogue.set_deal(product_id=obj.pk, was_cents=new["was_cents"])
         if "active" in changed:
             (catalogue.bring_back if new["active"] else catalogue.withdraw)(product_id=obj.pk)
 
 
-class VariantForm(AnyForm):
+class VariantForm(AsShownForm):
     """The limits of `catalogue`, said beside the field."""
 
     def clean_price_cents(self) -> int:
@@ -87,7 +131,14 @@ class VariantForm(AnyForm):
             raise forms.ValidationError(
                 f"Between {self.instance.reserved}, which checkouts hold, and {catalogue.MOST_PIECES:,}."
             )
+        if self.shown_stock is None:
+            raise forms.ValidationError("The form does not say how many it showed. Please open it anew.")
         return stock
+
+    @property
+    def shown_stock(self) -> int | None:
+        said = str(self.data.get(self.add_initial_prefix("stock"), ""))
+        return int(said) if re.fullmatch(r"[0-9]{1,12}", said) else None
 
 
 @admin.register(Variant)
@@ -102,20 +153,17 @@ class VariantAdmin(Edited):
     readonly_fields = ("product", "sku", "size", "colour", "reserved", "active")
 
     def save_model(self, request: HttpRequest, obj: Variant, form: Any, change: bool) -> None:
-        """What somebody bought meanwhile may refuse a stock that the form still took."""
+        """All of it or nothing: what somebody bought meanwhile may refuse the stock."""
         new, changed = form.cleaned_data, set(form.changed_data)
-        try:
-            if "price_cents" in changed:
-                catalogue.set_price(variant_id=obj.pk, price_cents=new["price_cents"])
-            if "stock" in changed:
-                catalogue.set_stock(variant_id=obj.pk, stock=new["stock"])
-        except catalogue.BadValue as error:
-            self.message_user(request, f"Not changed: {error}", messages.ERROR)
+        if "price_cents" in changed:
+            catalogue.set_price(variant_id=obj.pk, price_cents=new["price_cents"])
+        if "stock" in changed:
+            catalogue.set_stock(variant_id=obj.pk, stock=new["stock"], shown=form.shown_stock)
 
 
 @admin.register(Event)
 class EventAdmin(AnyAdmin):
-    list_display = ("title", "starts_at", "ends_at")
+    list_display = ("title", "starts_at", "ends_at", "members_only")
     raw_id_fields = ("products",)
     prepopulated_fields: ClassVar[dict[str, Any]] = {"slug": ("title",)}
 

@@ -203,29 +203,40 @@ def set_deal(*, product_id: int, was_cents: int | None) -> None:
     """Show a higher price from before beside today's; None ends it. Raises `NotThere` and `BadValue`."""
     row = _locked(product_id)
     if was_cents is not None and not row.price_cents < was_cents <= MOST_CENTS:
-        raise BadValue("The price before was higher than today's.")
+        raise BadValue(f"The price before was higher than today's, and {MOST_CENTS:,} cents at most.")
     _change(row, was_cents=was_cents)
 
 
 @retried
-def set_stock(*, variant_id: int, stock: int) -> None:
-    """How many pieces are here, those that checkouts hold included. Raises `NotThere`, and `BadValue` for fewer than
-    are held."""
+def set_stock(*, variant_id: int, stock: int, shown: int | None = None) -> None:
+    """How many pieces are here, those that checkouts hold included. `shown`: how many were when that was decided;
+    whoever counted then has not seen what was sold since. Raises `NotThere`, and `BadValue` for fewer than are held and
+    for a stock that is not as it was shown."""
     if not 0 <= stock <= MOST_PIECES:
         raise BadValue(f"A stock is between 0 and {MOST_PIECES:,} pieces.")
     row = models.Variant.objects.filter(pk=variant_id)
-    if not row.filter(reserved__lte=stock).update(stock=stock):
-        held = row.values_list("reserved", flat=True).first()
-        raise NotThere("There is no such variant.") if held is None else BadValue(f"{held} are held by checkouts.")
+    as_shown = row if shown is None else row.filter(stock=shown)
+    if not as_shown.filter(reserved__lte=stock).update(stock=stock):
+        raise _not_set(row.values_list("stock", "reserved").first(), shown)
     tell_stock(variant_ids=[variant_id])
 
 
+def _not_set(counted: tuple[int, int] | None, shown: int | None) -> Exception:
+    if counted is None:
+        return NotThere("There is no such variant.")
+    stock, held = counted
+    if shown not in (None, stock):
+        return BadValue(f"The stock was {shown} when you were shown it and is {stock} now. Please look again.")
+    return BadValue(f"{held} are held by checkouts.")
+
+
 @retried
-def describe(*, product_id: int, title: str, description: str) -> None:
-    """Other words for a product; its address stays. Raises `NotThere` and `BadValue`."""
-    if not title.strip() or len(title) > 120:
+def describe(*, product_id: int, title: str | None = None, description: str | None = None) -> None:
+    """Other words for a product, None for those that stay; its address stays. Raises `NotThere` and `BadValue`."""
+    if title is not None and not 0 < len(title.strip()) <= 120:
         raise BadValue("A title has between 1 and 120 characters.")
-    _change(_locked(product_id), title=title.strip(), description=description)
+    said = {"title": title.strip() if title is not None else None, "description": description}
+    _change(_locked(product_id), **{name: words for name, words in said.items() if words is not None})
 
 
 @retried
@@ -239,6 +250,17 @@ def bring_back(*, product_id: int) -> None:
     """The opposite of `withdraw`. Raises `NotThere`."""
     _change(_locked(product_id), active=True)
     changes.tell([changes.HOME])  # among the newest it bears no tag of a page that is kept already
+
+
+@retried
+def rename_category(*, category_id: int, name: str) -> None:
+    """Another name for a shelf; its address stays. Every page's menu shows it. Raises `NotThere` and `BadValue`."""
+    name = name.strip()
+    if not 0 < len(name) <= 80 or not name.isprintable():
+        raise BadValue("A name has between 1 and 80 characters, and no line breaks.")
+    if not models.Category.objects.filter(pk=category_id).update(name=name):
+        raise NotThere("There is no such category.")
+    changes.tell([changes.DEPARTMENTS, changes.category(category_id)])
 
 
 def _locked(product_id: int | None) -> models.Product:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
@@ -27,12 +27,17 @@ HOME = "home"
 DEALS = "deals"
 EVENTS = "events"
 ANNOUNCEMENTS = "announcements"
+DEPARTMENTS = "departments"  # their names, which every page shows
 
 KEPT_SECONDS = 3_600  # longer than any copy is kept: a process that begins is told all that is still there
 LOOK_SECONDS = 0.5
 # How long a transaction may take from telling to its commit. A statement's time-out is 20 s (`settings.DATABASES`).
 OVERLAP_SECONDS = 30.0
+# A watch that has not got through for so long is behind: it is not known whether what was kept before is true still.
+BEHIND_SECONDS = 30.0
 _CLEARED_AT_ONCE = 5_000
+_CLEARED_EARLY = 300.0  # no two clocks are the same: a row that is nearly old enough may have been cleared
+_TOGETHER_SECONDS = 10  # processes that find another database within this time speak of the same one
 # A watcher's own time-outs are shorter than a request's: it is there to see what changed, not to wait.
 _QUICK = {"connect_timeout": 1, "read_timeout": 2, "write_timeout": 2}
 
@@ -70,8 +75,9 @@ class Watch:
 
     A listener gets the tags and when they were discovered, by whichever process of this machine (`time.monotonic`, see
     `discoveries`). What was read from the primary after that moment is younger than the change. The first look tells
-    everything of the last hour: a copy on this machine's disk may be older than this process. After the database was
-    away all is told again, for it may be another server now, one that lacks the last changes.
+    everything of the last hour: a copy on this machine's disk may be older than this process. When the database was
+    away and is another one now (another server, or without rows that were seen) all is told again: it lacks changes
+    that pages show.
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -86,18 +92,23 @@ class Watch:
         # Whatever any process of this machine had discovered until then, this one has heard.
         self.heard_until: float | None = None
         self._again: frozenset[str] = frozenset()
+        self._server = ""
         self._discoveries = Discoveries(clock)
         self._begin_anew()
 
     def forget(self) -> None:
-        """What was seen, by every process of this machine (another database, as between tests)."""
-        self._discoveries.forget()
-        self._begin_anew()
+        """What was seen, by every process of this machine (another database, as between tests). Until it looks again
+        this process hears of nothing."""
+        with self._lock:
+            self._discoveries.forget()
+            self._begin_anew()
+            self.looked_at = self.heard_until = None
 
     def _begin_anew(self) -> None:
         """The next look reads all that is there."""
         self._floor = 0
-        self._seen: dict[int, float] = {}  # by number, when it was seen; in that order
+        self._seen: dict[int, tuple[float, Row]] = {}  # by number, when it was seen; in that order
+        self._doubted = True  # whether it is the database that was asked before
         # By tag. The same in each process, of any machine, that has heard of the same changes.
         self.versions: Mapping[str, int] = {}
 
@@ -124,41 +135,64 @@ class Watch:
         """Read what is new and tell it."""
         with self._lock:
             asked = self._clock()
-            new = [row for row in self._rows(connection) if row[0] not in self._seen]
+            if self._doubted:
+                self._make_sure(connection)
+            new = [row for row in self._rows(connection, self._floor) if row[0] not in self._seen]
             now = self._clock()
-            self._seen.update((number, now) for number, _, _ in new)
+            self._seen.update((row[0], (now, row)) for row in new)
             self._raise_floor(now)
             self._hear([f"{number}|{at}|{tag}" for number, tag, at in new] + self._once_more())
             self.looked_at = asked
 
+    def is_behind(self) -> bool:
+        """It did look, and has not got through for a while."""
+        heard = self.heard_until
+        return heard is not None and self._clock() - heard > BEHIND_SECONDS
+
     def _hear(self, names: list[str], found: frozenset[str] = frozenset()) -> None:
         """Note what was seen here, and tell what this machine has discovered since; then what this process `found`."""
         news = self._discoveries.exchange(names)
-        self._count(name for _, name in news.heard)
+        self._count(news.first)
         for discovered, tags in _by_moment(news):
             self._tell(tags, discovered)
         if found:
             self._tell(found, news.until)
         self.heard_until = news.until
 
-    def _rows(self, connection: BaseDatabaseWrapper) -> list[Row]:
+    def _rows(self, connection: BaseDatabaseWrapper, above: int) -> list[Row]:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT id, tag, at FROM shop_change WHERE id > %s ORDER BY id", [self._floor])
+            cursor.execute("SELECT id, tag, at FROM shop_change WHERE id > %s ORDER BY id", [above])
             return list(cursor.fetchall())
 
+    def _make_sure(self, connection: BaseDatabaseWrapper) -> None:
+        """Tell all again if this is not the database that was asked last. A look that only took too long is no reason:
+        every page would be made anew just when the database is slow."""
+        server = _server(connection)
+        if server != self._server or self._lacks_what_was_seen(connection):
+            self._again |= frozenset(self.versions)
+            self._floor, self._seen = 0, {}
+        self._server, self._doubted = server, False
+
+    def _lacks_what_was_seen(self, connection: BaseDatabaseWrapper) -> bool:
+        if not self._seen:
+            return False
+        there = set(self._rows(connection, min(self._seen) - 1))
+        return any(row not in there and not _may_be_cleared(row) for _, row in self._seen.values())
+
     def _count(self, names: Iterable[str]) -> None:
-        """A version is made of all changes of a tag, in whatever order they are seen: a later number may become visible
-        first."""
+        """A version is the sum of all changes of a tag, in whatever order they are seen: a later number may become
+        visible first. One that came in twice would make a version of its own, and never one that was there before."""
         versions = dict(self.versions)
         for name in names:
             number = int.from_bytes(blake2b(name.encode(), digest_size=8).digest())
-            versions[_tag(name)] = versions.get(_tag(name), 0) ^ number
+            versions[_tag(name)] = (versions.get(_tag(name), 0) + number) % 2**64
         self.versions = versions
 
     def _raise_floor(self, now: float) -> None:
-        """Leave behind what was seen so long ago that nothing with a lower number can still appear."""
-        while self._seen:
-            number, seen_at = next(iter(self._seen.items()))
+        """Leave behind what was seen so long ago that nothing with a lower number can still appear. The last one stays,
+        to know this database by."""
+        while len(self._seen) > 1:
+            number, (seen_at, _) = next(iter(self._seen.items()))
             if now - seen_at < OVERLAP_SECONDS:
                 return
             del self._seen[number]
@@ -178,9 +212,10 @@ class Watch:
             self._hear([], tags)
 
     def _once_more(self) -> list[str]:
+        """Under one name for all processes, of any machine: they all find the same, and it is to be told once."""
         again, self._again = self._again, frozenset()
-        number = os.urandom(6).hex()
-        return [f"{number}|{tag}" for tag in again]
+        moment = int(time.time() // _TOGETHER_SECONDS)
+        return [f"{self._server} since {moment}|{tag}" for tag in sorted(again)]
 
     def _go_on(self) -> None:
         own = connections[DEFAULT_DB_ALIAS].copy()
@@ -192,7 +227,7 @@ class Watch:
                 self._tell_answer("")
             except Exception as error:  # noqa: BLE001 (also the driver's own: who ends here watches never again)
                 self._tell_answer(words(error))
-                self._floor, self._seen, self._again = 0, {}, frozenset(self.versions)
+                self._doubted = True
                 _close(own)
         _close(own)
 
@@ -211,6 +246,22 @@ def _by_moment(news: News) -> Iterator[tuple[float, frozenset[str]]]:
 
 def _tag(name: str) -> str:
     return name.rpartition("|")[2]
+
+
+def _server(connection: BaseDatabaseWrapper) -> str:
+    """Which one it is, where there may be several."""
+    if connection.vendor != "mysql":
+        return connection.vendor
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT CONCAT_WS(':', @@server_id, @@hostname, @@port)")
+        return str(cursor.fetchone()[0])
+
+
+def _may_be_cleared(row: Row) -> bool:
+    """See `clear_old`."""
+    at = row[2] if isinstance(row[2], datetime) else datetime.fromisoformat(str(row[2]))
+    age = datetime.now(UTC) - at.replace(tzinfo=UTC)
+    return age.total_seconds() > KEPT_SECONDS - _CLEARED_EARLY
 
 
 def _close(connection: BaseDatabaseWrapper) -> None:

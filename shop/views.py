@@ -158,18 +158,18 @@ def event(*, query: Query, event: str) -> Page:
 def _page(template: str, *, tags: Iterable[str], status: int = 200, **context: Any) -> Page:
     context |= {"menu": _menu(), "announcements": editorial.announcements(now=timezone.now())}
     body = render_to_string(f"shop/{template}", context)
-    return Page(body=body, tags=frozenset(tags) | {changes.ANNOUNCEMENTS}, status=status)
+    return Page(body=body, tags=frozenset(tags) | {changes.ANNOUNCEMENTS, changes.DEPARTMENTS}, status=status)
 
 
 def _menu() -> list[dict[str, str]]:
-    """Every page shows it, and it changes when a department opens, which the shop's start is told of."""
+    """Every page shows it."""
 
     def make() -> list[dict[str, str]]:
         return [
             {"slug": mark.slug, "name": mark.name, "description": mark.description} for mark in catalogue.categories()
         ]
 
-    return object_cache.get("menu", tags=(changes.HOME,), seconds=MENU_SECONDS, make=make)
+    return object_cache.get("menu", tags=(changes.DEPARTMENTS,), seconds=MENU_SECONDS, make=make)
 
 
 def _tags(cards: Iterable[Card]) -> set[str]:

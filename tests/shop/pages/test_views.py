@@ -138,7 +138,11 @@ def test_each_page_bears_the_tags_of_what_it_shows(first: Product) -> None:
         found: frozenset[str] = inspect.unwrap(view)(query={}, **named).tags
         return found
 
-    assert tags(views.product, product=first.slug) == {f"product:{first.pk}", changes.ANNOUNCEMENTS}
+    assert tags(views.product, product=first.slug) == {
+        f"product:{first.pk}",
+        changes.ANNOUNCEMENTS,
+        changes.DEPARTMENTS,  # the menu, and where the product stands
+    }
     on_shelf = {f"product:{pk}" for pk in shelf.products.values_list("pk", flat=True)}
     assert tags(views.category, category=shelf.slug) >= {f"category:{shelf.pk}", *on_shelf}
     assert tags(views.home) >= {changes.HOME, changes.EVENTS, changes.DEALS}
