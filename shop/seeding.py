@@ -159,7 +159,10 @@ def _make_categories(kinds: int) -> list[models.Category]:
         models.Category(slug=kind.slug, name=kind.name, description=kind.description, position=place)
         for place, kind in enumerate(KINDS[:kinds])
     ]
+    before = models.Category.objects.count()
     models.Category.objects.bulk_create(rows, ignore_conflicts=True)
+    if models.Category.objects.count() > before:
+        changes.tell([changes.DEPARTMENTS])
     known = {row.slug: row for row in models.Category.objects.filter(slug__in=[row.slug for row in rows])}
     return [known[row.slug] for row in rows]
 
