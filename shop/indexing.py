@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from shop import catalogue, changes, models, search_index
 from shop.search import found_tag
-from shop.search_index import Entry, NotReady
+from shop.search_index import Entry
 
 _AT_ONCE = 1_000  # products read by one set of queries
 _SOLD_OUT = 0.7  # what the relevance of a product is multiplied by that cannot be bought now
@@ -85,15 +85,11 @@ def ensure() -> Built | None:
 
 
 def _is_there() -> bool:
-    """Whether it can be read, and every change since is still told."""
+    """Whether it is whole, and every change since is still told."""
     moment = search_index.as_of()
     if moment is None or timezone.now() - moment > timedelta(seconds=changes.KEPT_SECONDS) - OVERLAP:
         return False
-    try:
-        search_index.reader.searcher()
-    except NotReady:
-        return False
-    return True
+    return search_index.is_sound()
 
 
 def _rebuild() -> Built:

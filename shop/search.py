@@ -14,6 +14,7 @@ from tantivy import FieldType, Occur, Query, Searcher
 
 from shop import search_words
 from shop.catalogue import PAGE_SIZE, Card, NotThere
+from shop.search_faults import guarded
 from shop.search_index import MOST_CATEGORIES, SCHEMA, WORTH, NotReady, card_of, facet_of, reader
 from shop.search_words import BadSearch, Word
 from shop.templatetags.prices import price
@@ -70,8 +71,13 @@ def find(
 ) -> Results:
     """The products that bear these words, best first. An empty text finds nothing. Raises `BadSearch` (too long, too
     many words: 400), `catalogue.NotThere` (no such page: 404) and `NotReady` (503)."""
+    return _find(search_words.typed(text), category, low_cents, high_cents, page)
+
+
+@guarded()
+def _find(typed: list[str], category: str, low_cents: int | None, high_cents: int | None, page: int) -> Results:
     searcher = reader.searcher()
-    words = search_words.understood(searcher, search_words.typed(text))
+    words = search_words.understood(searcher, typed)
     asked, partly = _asked(searcher, words, category, low_cents, high_cents)
     if asked is None:
         return _nothing(page)
@@ -98,10 +104,13 @@ def find(
 def suggest(prefix: str) -> tuple[str, ...]:
     """Up to eight ways to go on from what was typed so far, best first: each is what was typed with its last word
     completed, such as is found in one product together. Raises `BadSearch` and `NotReady`."""
-    searcher = reader.searcher()
     words = search_words.typed(prefix)
-    if not words or not prefix[-1:].isalnum():
-        return ()
+    return _suggest(words) if words and prefix[-1:].isalnum() else ()
+
+
+@guarded()
+def _suggest(words: list[str]) -> tuple[str, ...]:
+    searcher = reader.searcher()
     *before, last = words
     meant = [word for word in search_words.understood(searcher, [*before, ""]) if word.stems]
     among = _all_of([_word(word) for word in meant]) if meant else None

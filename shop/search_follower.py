@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from config.faults import words
 from shop import changes, indexing
-from shop.search_index import NotReady
+from shop.search_faults import NotReady, doubt
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class Follower:
     def start(self) -> None:
         """Follow from now on. Who follows already goes on; a forked child needs a thread of its own."""
         changes.listen(self.hear)
+        doubt.listen(self._wake.set)  # a broken index is made anew now, not at the next change
         with self._starting:
             if self._started_in == os.getpid():
                 return
@@ -88,7 +89,7 @@ class Follower:
                 self._tell("")
                 self._wake.wait(IDLE_SECONDS)
                 self._wake.clear()
-            except Exception as error:  # noqa: BLE001 (whatever it is: who ends here follows never again)
+            except BaseException as error:  # noqa: BLE001 (also the engine's panic: who ends here follows never again)
                 self._tell(str(error) if isinstance(error, NotReady) else words(error))
                 time.sleep(RETRY_SECONDS)
 

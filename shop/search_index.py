@@ -23,6 +23,9 @@ from django.conf import settings
 from tantivy import Document, Filter, Index, IndexWriter, Query, Searcher, Tokenizer
 
 from shop.catalogue import Card
+from shop.search_faults import NotReady, doubt, guarded, is_panic, is_whole
+
+__all__ = ["NotReady"]
 
 VERSION = 1  # of the fields and of how text becomes words; another one is built anew
 WRITER_BYTES = 64_000_000
@@ -31,10 +34,6 @@ _BETWEEN = "\x1f"  # slug and name of a category, which facets give back as one 
 
 # Where a word may stand, and what it is worth there.
 WORTH = {"title": 5.0, "brand": 3.0, "category": 3.0, "attributes": 2.0, "description": 1.0}
-
-
-class NotReady(RuntimeError):
-    """This machine has no index yet; it is being made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +115,9 @@ class Reader:
         self.forget()
 
     def forget(self) -> None:
-        self._seen: tuple[object, ...] = ()
-        self._folder = ""
-        self._index: Index | None = None
-        self._searcher: Searcher | None = None
+        """What was opened. The engine's locks stay locked when it panics."""
+        self._index: tuple[str, Index] | None = None  # and its folder
+        self._newest: tuple[object, Searcher] | None = None  # and the commit that it shows
 
     def searcher(self) -> Searcher:
         """Raises `NotReady`."""
@@ -127,24 +125,22 @@ class Reader:
             meta = os.stat(f"{_link()}/meta.json")  # through the link: another folder is another file
         except OSError:
             raise NotReady("This machine has no search index yet.") from None
-        seen = (_home(), meta.st_ino, meta.st_mtime_ns)
-        if seen != self._seen or self._searcher is None:
-            with self._lock:
-                self._open()
-                self._seen = seen
-        assert self._searcher is not None  # noqa: S101 (for mypy: `_open` raises or sets it)
-        return self._searcher
+        commit, newest = (_home(), meta.st_ino, meta.st_mtime_ns), self._newest
+        if newest is not None and newest[0] == commit:
+            return newest[1]
+        with guarded(), self._lock:
+            searcher = self._open()
+            self._newest = commit, searcher
+            return searcher
 
-    def _open(self) -> None:
-        folder = os.path.realpath(_link())
-        try:
-            if self._index is None or folder != self._folder:
-                self._index, self._folder = _opened(Path(folder)), folder
-            self._index.reload()
-            self._searcher = self._index.searcher()
-        except ValueError as error:  # damaged, or of other fields
-            self._index = None
-            raise NotReady(f"The search index cannot be read: {error}") from None
+    def _open(self) -> Searcher:
+        """Fails when it is damaged, or of other fields."""
+        folder, known = os.path.realpath(_link()), self._index
+        self._index = None
+        index = known[1] if known and known[0] == folder else _opened(Path(folder))
+        index.reload()
+        self._index = folder, index
+        return index.searcher()
 
 
 def _opened(folder: Path) -> Index:
@@ -163,6 +159,18 @@ def _link() -> Path:
 
 
 reader = Reader()
+doubt.listen(reader.forget)
+
+
+def is_sound() -> bool:
+    """Whether it can be read; and when there was a doubt, whether its files are whole. Within `alone`: nobody writes
+    meanwhile."""
+    doubted = doubt.take()
+    try:
+        reader.searcher()
+    except NotReady:
+        return False
+    return not doubted or is_whole(Path(os.path.realpath(_link())))
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -182,8 +190,9 @@ def _writer(folder: Path) -> Iterator[IndexWriter]:
     try:
         yield writer
         writer.commit()
-    except BaseException:
-        writer.rollback()
+    except BaseException as error:
+        if not is_panic(error):  # it may be able to nothing more; letting go of it is enough
+            writer.rollback()
         raise
     finally:
         writer.wait_merging_threads()
@@ -191,7 +200,7 @@ def _writer(folder: Path) -> Iterator[IndexWriter]:
 
 @contextmanager
 def building(*, as_of: datetime) -> Iterator[IndexWriter]:
-    """A new index beside the one that is read, which it replaces at the end. Within `alone`."""
+    """A new index beside the one that is read, which it replaces at the end. Within `alone`; raises `NotReady`."""
     folder = Path(tempfile.mkdtemp(prefix=f"v{VERSION}-", dir=_home()))
     try:
         with _writer(folder) as writer:
@@ -199,8 +208,10 @@ def building(*, as_of: datetime) -> Iterator[IndexWriter]:
         (folder / "as_of").write_text(as_of.isoformat())
         before = os.path.realpath(_link())
         _point_to(folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
+        if is_panic(error):
+            raise NotReady(f"The search index cannot be built: {error}") from error
         raise
     _remove_others({str(folder.resolve()), before})
 
@@ -222,6 +233,7 @@ def add(writer: IndexWriter, entry: Entry) -> None:
     writer.add_document(_document(entry))
 
 
+@guarded()
 def take_in(entries: dict[int, Entry], gone: set[int]) -> int:
     """Make the index show these products so, and those that are gone not at all: how many it showed otherwise. Nothing
     is written for none. Within `alone`; raises `NotReady`."""
@@ -237,6 +249,7 @@ def take_in(entries: dict[int, Entry], gone: set[int]) -> int:
     return len(wrong) + len(old)
 
 
+@guarded()
 def marks(ids: set[int]) -> dict[int, bytes]:
     """The entries' marks, of those that are there."""
     if not ids:
@@ -247,6 +260,7 @@ def marks(ids: set[int]) -> dict[int, bytes]:
     return {document["id"][0]: bytes(document["mark"][0]) for document in documents}
 
 
+@guarded()
 def ids() -> set[int]:
     """All that are there. Raises `NotReady`."""
     searcher = reader.searcher()
@@ -254,11 +268,13 @@ def ids() -> set[int]:
     return {int(pk) for pk in searcher.fast_field_values("id", [address for _, address in found]) if pk is not None}
 
 
+@guarded()
 def size() -> int:
     """The number of products. Raises `NotReady`."""
     return reader.searcher().num_docs
 
 
+@guarded()
 def categories() -> set[tuple[str, str]]:
     """Slug and name of each that has a product there. Raises `NotReady`."""
     by_facet = {"all": {"terms": {"field": "facet", "size": MOST_CATEGORIES}}}

@@ -1,0 +1,113 @@
+"""A damaged index: whoever searches is told to come again, nobody's thread ends, and the index is built anew."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from shop import changes, indexing, page_cache, search, search_faults, search_index, seeding
+from shop.models import Product
+from shop.search_follower import Follower
+from tests.deadline import until
+from tests.shop.searching import damage
+
+
+@pytest.fixture
+def folder(db: None) -> Iterator[Path]:
+    """Of the index of a shop that is large enough for damage to be met."""
+    seeding.seed(products=60, seed=1, now=timezone.now())
+    indexing.rebuild()
+    indexing.ensure()
+    page_cache.forget()
+    changes.look_now()
+    yield Path(os.path.realpath(search_index._link()))
+    page_cache.forget()
+
+
+def _asked(text: str) -> int:
+    return Client(raise_request_exception=False).get("/api/search", {"q": text}).status_code
+
+
+def test_a_damaged_file_makes_nobody_fail_and_is_written_anew(folder: Path) -> None:
+    follower, whole, answers = Follower(), search.find(text="cotton").total, set()
+    for harm, kind in product((damage.zero, damage.cut), damage.KINDS):
+        harm(folder, kind)
+        search_index.reader.forget()
+        answers |= {_asked(text) for text in ("cotton", "coton shirt", "warm leather bag")}
+        search_faults.doubt.cast()  # what a failed search does; not each search meets each damage
+        follower.step()
+        damaged, folder = folder, Path(os.path.realpath(search_index._link()))
+        page_cache.forget()
+        assert (folder != damaged, search.find(text="cotton").total) == (True, whole), (harm, kind)
+        assert indexing.ensure() is None  # it is taken for whole
+    assert answers == {200, 503}
+
+
+def test_a_panic_of_the_engine_is_an_answer_and_wakes_who_mends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = Follower()
+    woken: list[int] = []
+    monkeypatch.setattr(search_faults.doubt, "_listeners", [lambda: woken.append(1)])
+    damage.zero(folder, "idx")
+    search_index.reader.forget()
+    assert _asked("cotton") == 503
+    assert woken
+    follower.step()
+    assert _asked("cotton") == 200
+
+
+def test_without_the_guard_a_panic_is_no_exception(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    damage.zero(folder, "idx")
+    search_index.reader.forget()
+    with pytest.raises(BaseException) as raised:  # noqa: PT011 (its class has no name to import)
+        search._find.__wrapped__(["cotton"], "", None, None, 1)  # type: ignore[attr-defined]
+    assert not isinstance(raised.value, Exception)
+    assert search_faults.is_panic(raised.value)
+
+
+def test_a_change_that_meets_damage_is_not_lost(folder: Path) -> None:
+    follower = Follower()
+    row = Product.objects.order_by("pk")[0]
+    Product.objects.filter(pk=row.pk).update(title="Zeppelin")
+    changes.tell([changes.product(row.pk)])
+    follower.hear(frozenset({changes.product(row.pk)}), 0.0)
+    damage.zero(folder, "store")
+    search_index.reader.forget()
+    with pytest.raises(search.NotReady):
+        follower.step()
+    assert search_faults.doubt.take()
+    search_faults.doubt.cast()
+    follower.step()
+    assert search.find(text="zeppelin").total == 1
+
+
+def test_a_whole_index_is_doubted_and_kept(folder: Path) -> None:
+    search_faults.doubt.cast()
+    assert indexing.ensure() is None
+    assert Path(os.path.realpath(search_index._link())) == folder
+
+
+def test_the_thread_that_follows_outlives_what_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Panic(BaseException):
+        pass
+
+    follower, steps, went_on = Follower(), iter([Panic("index out of bounds")]), threading.Event()
+
+    def step() -> None:
+        for error in steps:
+            raise error
+        went_on.set()
+
+    monkeypatch.setattr("shop.search_follower.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("shop.search_follower.IDLE_SECONDS", 1e6)
+    monkeypatch.setattr(follower, "step", step)
+    monkeypatch.setattr(changes.watch, "_listeners", [])
+    monkeypatch.setattr(search_faults.doubt, "_listeners", [])
+    follower.start()
+    until(went_on.is_set, "the step after the failed one")
