@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from shop import catalogue, changes, models, search_index
-from shop.search import found_tag
+from shop.search import FOUND_DEPARTMENTS, found_tag
 from shop.search_index import Entry
 
 _AT_ONCE = 1_000  # products read by one set of queries
@@ -130,7 +130,8 @@ def take_in(tags: frozenset[str], *, as_of: datetime | None) -> frozenset[str]:
     refresh(due | _renamed(tags))
     if as_of is not None:
         search_index.set_as_of(as_of)
-    return frozenset(found_tag(pk) for pk in ids)
+    departments = {FOUND_DEPARTMENTS} if changes.DEPARTMENTS in tags else set()
+    return frozenset(departments | {found_tag(pk) for pk in ids})
 
 
 def _products(tags: Iterable[str]) -> set[int]:

@@ -66,6 +66,10 @@ def found_tag(pk: int) -> str:
     return f"found:{pk}"
 
 
+# Likewise, once the index there shows the departments' names as they are.
+FOUND_DEPARTMENTS = "found:departments"
+
+
 def find(
     *, text: str, category: str = "", low_cents: int | None = None, high_cents: int | None = None, page: int = 1
 ) -> Results:
@@ -97,7 +101,7 @@ def _find(typed: list[str], category: str, low_cents: int | None, high_cents: in
         prices=prices,
         corrected=_corrected(words),
         partly=partly,
-        tags=frozenset(found_tag(card.id) for card in cards),
+        tags=frozenset({FOUND_DEPARTMENTS, *(found_tag(card.id) for card in cards)}),
     )
 
 

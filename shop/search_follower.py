@@ -36,7 +36,7 @@ class Follower:
 
     def hear(self, tags: frozenset[str], discovered: float) -> None:
         """A listener of `changes`."""
-        ours = {tag for tag in tags if tag.startswith(("product:", "category:"))}
+        ours = {tag for tag in tags if tag.startswith(("product:", "category:")) or tag == changes.DEPARTMENTS}
         if ours:
             with self._lock:
                 self._told |= ours

@@ -18,7 +18,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from shop import changes, indexing, search, search_index
+from shop import catalogue, changes, indexing, search, search_index
 from shop.models import Category, Product, Variant
 from shop.search_follower import Follower
 
@@ -94,6 +94,21 @@ def test_a_category_that_is_called_otherwise_is_so_in_all_its_products(
     changes.tell([changes.category(category.pk)])
     _follow(follower)
     assert search.find(text="illumination").categories == (("lighting", "Illumination", 2),)
+
+
+def test_pages_are_told_once_the_index_shows_a_category_s_new_name(
+    indexed: dict[str, Product], follower: Follower
+) -> None:
+    heard: list[tuple[bool, str]] = []
+
+    def hear(tags: frozenset[str], discovered: float) -> None:
+        found = search.find(text="lamp")
+        heard.append((bool(found.tags & tags), found.categories[0][1]))
+
+    changes.listen(hear)
+    catalogue.rename_category(category_id=indexed["lamp"].category_id, name="Illumination")
+    _follow(follower)
+    assert heard == [(False, "Lighting"), (True, "Illumination")]
 
 
 def test_a_category_that_is_told_for_another_reason_reads_no_product(

@@ -148,7 +148,7 @@ def test_a_card_is_what_the_catalogue_says(indexed: dict[str, Product]) -> None:
 
     (card,) = search.find(text="porcelain").cards
     assert card == catalogue.cards([indexed["cup"].pk])[card.id]
-    assert search.find(text="porcelain").tags == {f"found:{card.id}"}
+    assert search.find(text="porcelain").tags == {f"found:{card.id}", search.FOUND_DEPARTMENTS}
 
 
 def test_searching_costs_the_database_nothing() -> None:
