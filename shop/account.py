@@ -7,7 +7,7 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib import auth
 from django.contrib.auth.models import User
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -20,6 +20,7 @@ from shop import account_forms as forms
 from shop import address_book, cart, catalogue, countries, customers, events
 from shop.account_forms import Field
 from shop.members import BOTH, READ, SEND, members, own_way, visitors
+from shop.models import Address
 
 FANS_DEALS = 8
 
@@ -117,16 +118,14 @@ def addresses(request: HttpRequest, customer: User) -> HttpResponse:
 
 @members(BOTH)
 def address(request: HttpRequest, customer: User, address: int) -> HttpResponse:
-    """`action`: save, prefer or delete."""
+    """`action`: save, prefer or delete. Whose it is is asked first: of another's nothing is looked at."""
     try:
-        if request.method != "POST":
-            return _one(customer, address)
-        return _changed(request, customer, address)
+        held = address_book.one(customer=customer, address=address)
+        return _changed(request, customer, address) if request.method == "POST" else _one(held)
     except address_book.NotYours:
         raise Http404("You have no such address.") from None
     except address_book.BadAddress as fault:
-        fields = forms.blamed(forms.typed(forms.ADDRESS, request.POST), fault.wrong)
-        return _one(customer, address, status=422, fields=fields, wrong=fault.wrong)
+        return _one(held, status=422, typed=request.POST, wrong=fault.wrong)
 
 
 @members(READ)
@@ -203,21 +202,17 @@ def _book(
 
 
 def _one(
-    customer: User,
-    address: int,
-    *,
-    status: int = 200,
-    fields: tuple[Field, ...] = (),
-    wrong: Mapping[str, str] | None = None,
+    held: Address, *, status: int = 200, typed: QueryDict | None = None, wrong: Mapping[str, str] | None = None
 ) -> HttpResponse:
-    found = address_book.one(customer=customer, address=address)
+    """The form with the address as it is, or as it was `typed`."""
+    fields = forms.filled(forms.ADDRESS, held) if typed is None else forms.typed(forms.ADDRESS, typed)
     return _page(
         "address",
         status=status,
-        address=found,
-        fields=fields or forms.filled(forms.ADDRESS, found),
+        address=held,
+        fields=forms.blamed(fields, wrong or {}),
         countries=countries.NAMES,
-        country=found.country,
+        country=held.country if typed is None else typed.get("country", ""),
         country_error=(wrong or {}).get("country", ""),
     )
 

@@ -265,6 +265,31 @@ class TestAddresses:
         assert member.post(f"/account/addresses/{held.pk}/", sent).status_code == 422
         assert address_book.of(customer) == (held,)
 
+    def test_a_bad_change_comes_back_as_it_was_typed(self, member: Client, customer: User) -> None:
+        member.post("/account/addresses/", TYPED)
+        (held,) = address_book.of(customer)
+        page = f"/account/addresses/{held.pk}/"
+        body = member.post(page, {**TYPED, "city": "", "street": "Short Lane 8", "country": "FR"}).content.decode()
+        assert 'value="Short Lane 8"' in body
+        assert re.findall(r'<option value="([A-Z]+)" selected', body) == ["FR"]
+        assert re.findall(r'<option value="([A-Z]+)" selected', member.get(page).content.decode()) == ["DE"]
+
+    def test_one_that_goes_between_the_looking_and_the_changing_is_not_there(
+        self, member: Client, customer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        member.post("/account/addresses/", TYPED)
+        (held,) = address_book.of(customer)
+        look = address_book.one
+
+        def other_tab(**whose: Any) -> Address:
+            found = look(**whose)
+            Address.objects.all().delete()
+            return found
+
+        monkeypatch.setattr(address_book, "one", other_tab)
+        assert member.post(f"/account/addresses/{held.pk}/", {"action": "save"}).status_code == 422
+        assert member.post(f"/account/addresses/{held.pk}/", {**TYPED, "action": "save"}).status_code == 404
+
     def test_a_full_book_says_so(self, member: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(address_book, "MOST", 0)
         assert member.post("/account/addresses/", TYPED).status_code == 409
@@ -275,11 +300,10 @@ class TestAddresses:
         page = f"/account/addresses/{hers.pk}/"
         answers = [
             member.get(page),
-            member.post(page, {**TYPED, "action": "save"}),
-            member.post(page, {"action": "prefer"}),
-            member.post(page, {"action": "delete"}),
+            *(member.post(page, {**TYPED, "action": action}) for action in ("save", "prefer", "delete", "steal")),
+            *(member.post(f"/account/addresses/{pk}/", {}) for pk in (hers.pk, hers.pk + 1, 10**40)),
         ]
-        assert [answer.status_code for answer in answers] == [404] * 4
+        assert [answer.status_code for answer in answers] == [404] * 8
         assert not any(b"Secret" in answer.content for answer in answers)
         assert address_book.of(eve) == (hers,)
 
