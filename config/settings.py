@@ -74,6 +74,8 @@ SIMULATED_BLOCK_SECONDS = {
 # --- the shop -------------------------------------------------------------------------------------------------------
 SHOP_CURRENCY = "EUR"
 RESERVATION_SECONDS = env.seconds("STAMPEDE_RESERVATION_SECONDS", 900)  # an order not paid holds its pieces for
+ORDERS_OPEN = env.integer("STAMPEDE_ORDERS_OPEN", 5, minimum=1)  # of one customer, not paid yet
+ORDERS_PER_HOUR = env.integer("STAMPEDE_ORDERS_PER_HOUR", 20, minimum=1)  # of one customer
 # The dummy payment provider: what one charge takes, and how many of a hundred it refuses.
 PAYMENT_SECONDS = env.seconds("STAMPEDE_PAYMENT_SECONDS", 0.3)
 PAYMENT_REFUSED_PERCENT = env.integer("STAMPEDE_PAYMENT_REFUSED_PERCENT", 0)

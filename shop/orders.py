@@ -19,6 +19,7 @@ from hashlib import sha256
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core import signing
+from django.db import IntegrityError
 from django.db.models import Q, QuerySet
 
 from config import transactions
@@ -32,7 +33,8 @@ State = Order.State
 HOLDING = (State.RESERVED, State.REFUSED)  # their pieces are reserved
 CANCEL_DAYS = 14
 MOST_ATTEMPTS = 5
-# A payment that is under way when the reservation ends is waited for this long.
+# A payment that is under way when the reservation ends is waited for this long, from when the provider was first asked
+# at the earliest: if nobody has asked yet, that is no fault of the customer's.
 GRACE = timedelta(minutes=5)
 EXPIRED_AT_ONCE = 100
 PAGE_SIZE = 20
@@ -58,6 +60,26 @@ class SoldOut(Exception):
     """Of something in the cart too few pieces are left. Nothing was ordered."""
 
 
+class TooManyOpen(Exception):
+    """The customer has as many orders that are not paid as anybody may have. Nothing was ordered."""
+
+
+class TooOften(Exception):
+    """The customer has ordered as often in an hour as anybody may. Nothing was ordered."""
+
+
+class NoWayToWrite(Exception):
+    """The customer has no email address, so nothing could be said about the order. Nothing was ordered."""
+
+
+class OrderedAlready(Exception):
+    """This form was sent before with something else in it, and what was ordered then stands. `number`: that order."""
+
+    def __init__(self, number: str) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class UnknownCard(ValueError):
     """The provider knows no such way to pay."""
 
@@ -75,7 +97,10 @@ def key_for(*, customer: int, contents: cart.Contents) -> str:
 
 def place(*, customer: User, key: str, to: Destination, card: str, now: datetime) -> Order:
     """Order what is in the cart, hold its pieces, and have it paid. The same key again gives the same order. Raises
-    `NothingToOrder`, `CartChanged`, `SoldOut`, `UnknownCard`."""
+    `NothingToOrder`, `CartChanged`, `SoldOut`, `UnknownCard`, `TooManyOpen`, `TooOften`, `NoWayToWrite`,
+    `OrderedAlready`."""
+    if not customer.email:
+        raise NoWayToWrite
     if card not in payment.CARDS:
         raise UnknownCard(card)
     nonce, _, seal = key.partition(".")
@@ -93,9 +118,10 @@ def _place(customer: User, nonce: str, seal: str, to: Destination, card: str, no
     pieces = cart.hold(customer.pk)
     placed = Order.objects.filter(key=nonce, customer=customer).first()  # after the lock: a double click waits there
     if placed is not None:
-        return placed
+        return _same(placed, to, card)
     if not pieces:
         raise NothingToOrder
+    _refuse_hoarding(customer, now)
     stock.reserve(pieces)
     contents = cart.look(cart.Owner(customer=customer.pk))  # the variants are ours now, so these prices hold
     if not all(line.sold for line in contents.lines):
@@ -106,6 +132,25 @@ def _place(customer: User, nonce: str, seal: str, to: Destination, card: str, no
     cart.empty(customer.pk)
     outbox.put(kind=OrderMail.Kind.PLACED, order=order, now=now)
     return order
+
+
+def _same(placed: Order, to: Destination, card: str) -> Order:
+    """Raises `OrderedAlready` when the form was changed since, for the order was not. Another card can be chosen on the
+    order's own page, and is then not the first one any more."""
+    if placed.address != asdict(to) or (placed.payment_attempts == 1 and placed.card != card):
+        raise OrderedAlready(placed.number)
+    return placed
+
+
+def _refuse_hoarding(customer: User, now: datetime) -> None:
+    """The customer's cart is locked, so two orders of theirs are not counted at once. Raises `TooManyOpen` and
+    `TooOften`: pieces that one person holds nobody else can buy, and each order is a mail, to an address that nobody
+    may have confirmed."""
+    theirs = Order.objects.filter(customer=customer)
+    if theirs.filter(state__in=HOLDING).count() >= settings.ORDERS_OPEN:
+        raise TooManyOpen
+    if theirs.filter(placed_at__gt=now - timedelta(hours=1)).count() >= settings.ORDERS_PER_HOUR:
+        raise TooOften
 
 
 def _write(customer: User, nonce: str, contents: cart.Contents, to: Destination, card: str, now: datetime) -> Order:
@@ -162,7 +207,9 @@ def pay_again(*, customer: User, number: str, card: str, now: datetime) -> None:
     if order.payment_attempts >= MOST_ATTEMPTS:
         raise TooLate(f"{MOST_ATTEMPTS} payments were refused. Please cancel this order.")
     attempts = order.payment_attempts + 1
-    _only(order).update(state=State.RESERVED, card=card, payment_attempts=attempts, payment_due_at=now)
+    _only(order).update(
+        state=State.RESERVED, card=card, payment_attempts=attempts, payment_due_at=now, payment_asked_at=None
+    )
 
 
 @transactions.retried
@@ -180,9 +227,17 @@ def cancel(*, customer: User, number: str, now: datetime) -> None:
 
 
 def expire(*, now: datetime) -> int:
-    """End the reservations whose time is over, a bounded number. Returns how many."""
-    keys = list(_run_out(now).order_by("reserved_until").values_list("pk", flat=True)[:EXPIRED_AT_ONCE])
-    return sum(_expire(key, now) for key in keys)
+    """End the reservations whose time is over. Returns how many. One that cannot be ended, because the books are wrong,
+    holds up none of the others."""
+    ended, failed = 0, set[int]()
+    while keys := list(_run_out(now).exclude(pk__in=failed).values_list("pk", flat=True)[:EXPIRED_AT_ONCE]):
+        for key in keys:
+            try:
+                ended += _expire(key, now)
+            except (stock.NotHeld, IntegrityError):
+                logger.exception("order %s cannot be ended: its books are wrong", key)
+                failed.add(key)
+    return ended
 
 
 @transactions.retried
@@ -195,14 +250,16 @@ def _expire(key: int, now: datetime) -> bool:
 
 def _run_out(now: datetime) -> QuerySet[Order]:
     refused = Q(state=State.REFUSED, reserved_until__lte=now)
-    return Order.objects.filter(refused | Q(state=State.RESERVED, reserved_until__lte=now - GRACE))
+    long_ago = now - GRACE
+    unanswered = Q(state=State.RESERVED, reserved_until__lte=long_ago, payment_asked_at__lte=long_ago)
+    return Order.objects.filter(refused | unanswered).order_by("reserved_until")
 
 
 def _end(order: Order, state: Order.State, now: datetime) -> None:
     """The order's row is ours. Of a refused payment nothing is left to undo."""
     give_back = stock.release if order.state in HOLDING else stock.put_back
     undo_at = None if order.state == State.REFUSED else now
-    _only(order).update(state=state, settled_at=now, payment_due_at=undo_at)
+    _only(order).update(state=state, settled_at=now, payment_due_at=undo_at, payment_asked_at=None)
     give_back(pieces_of(order))
     outbox.put(kind=OrderMail.Kind.CANCELLED, order=order, now=now)
 

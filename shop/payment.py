@@ -18,6 +18,8 @@ from django.utils import timezone
 from shop.models import Charge
 
 PATIENCE_SECONDS = 8.0  # what we wait for one answer
+# And the first time: whoever needs longer is asked again, behind the others (`settling`).
+FIRST_PATIENCE_SECONDS = 1.0
 # What can be paid with, as the provider knows it, and in words.
 CARDS = {
     "test": "Test card",
@@ -39,12 +41,12 @@ class Answer:
 
 
 class Provider(Protocol):
-    def charge(self, *, key: str, amount_cents: int, card: str) -> Answer:
-        """Raises `NoAnswer`."""
+    def charge(self, *, key: str, amount_cents: int, card: str, patience: float) -> Answer:
+        """Raises `NoAnswer`, at the latest after so many seconds of `patience`."""
         ...
 
-    def undo(self, *, key: str) -> None:
-        """Raises `NoAnswer`."""
+    def undo(self, *, key: str, patience: float) -> None:
+        """Likewise."""
         ...
 
 
@@ -61,17 +63,17 @@ class Dummy:
     ) -> None:
         self._seconds, self._refused_percent, self._pause = seconds, refused_percent, pause
 
-    def charge(self, *, key: str, amount_cents: int, card: str) -> Answer:
+    def charge(self, *, key: str, amount_cents: int, card: str, patience: float = PATIENCE_SECONDS) -> Answer:
         known = Charge.objects.filter(key=key).first()
         if known is None:
             needed = PATIENCE_SECONDS * 2 if card == "test-slow" else self._seconds
-            self._pause(min(needed, PATIENCE_SECONDS))
+            self._pause(min(needed, patience))
             known = self._book(key, amount_cents, Charge.State.REFUSED if self._refuses(key, card) else _ACCEPTED)
-            if needed > PATIENCE_SECONDS:
-                raise NoAnswer(f"{key}: no answer within {PATIENCE_SECONDS:g} s")
+            if needed > patience:
+                raise NoAnswer(f"{key}: no answer within {patience:g} s")
         return Answer(accepted=known.state == _ACCEPTED, reference=f"dummy-{known.pk}")
 
-    def undo(self, *, key: str) -> None:
+    def undo(self, *, key: str, patience: float = PATIENCE_SECONDS) -> None:
         self._book(key, 0, Charge.State.UNDONE)
         Charge.objects.filter(key=key).update(state=Charge.State.UNDONE)
 

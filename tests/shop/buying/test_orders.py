@@ -213,11 +213,11 @@ def test_a_bank_that_answers_too_late_is_asked_again_and_paid_once(
     waited: list[float] = []
     slow = payment.Dummy(pause=waited.append)
     settle(now, slow)
-    assert (waited, state(order)) == ([payment.PATIENCE_SECONDS], "reserved")
+    assert (waited, state(order)) == ([payment.FIRST_PATIENCE_SECONDS], "reserved")
     assert settle(now, slow) == 0  # not at once
     later = now + settling.ASK_AGAIN
     assert settle(later, slow) == 1
-    assert (waited, state(order), left(lamp)) == ([payment.PATIENCE_SECONDS], "paid", (7, 0))
+    assert (waited, state(order), left(lamp)) == ([payment.FIRST_PATIENCE_SECONDS], "paid", (7, 0))
     assert Charge.objects.count() == 1
 
 
@@ -261,7 +261,7 @@ def test_cancelling_returns_the_pieces_and_the_money(
     settle(now)
     assert Order.objects.get().payment_due_at is None
     assert list(Charge.objects.values_list("state", flat=True)) == ["refused" if before == "refused" else "undone"]
-    assert mails() == ["placed", "paid", "cancelled"] if before == "paid" else ["placed", "cancelled"]
+    assert mails() == (["placed", "paid", "cancelled"] if before == "paid" else ["placed", "cancelled"])
 
 
 def test_who_cancels_while_the_provider_thinks_gets_the_money_back(
@@ -349,6 +349,109 @@ def test_a_provider_that_is_away_is_waited_for_and_then_undone(
     assert (state(ordered), left(lamp), Charge.objects.get().state) == ("expired", (10, 0), "undone")
 
 
+def test_what_nobody_asked_the_provider_about_does_not_run_out(
+    ordered: Order, lamp: Variant, now: datetime, left: Left
+) -> None:
+    """The clock was down, or had too much to do. Asked late, it is waited for as long as anybody."""
+    late = ordered.reserved_until + orders.GRACE
+    assert orders.expire(now=late) == 0
+    (claim,) = settling.claim_due(clock=lambda: late, most=10)
+    assert orders.expire(now=late + orders.GRACE - timedelta(seconds=1)) == 0
+    settling.settle(claim, provider=payment.Dummy(), clock=lambda: late)
+    assert (state(ordered), left(lamp)) == ("paid", (7, 0))
+
+
+def test_what_was_asked_late_and_has_no_answer_runs_out_after_all(ordered: Order, lamp: Variant, left: Left) -> None:
+    late = ordered.reserved_until + orders.GRACE
+    assert len(settling.claim_due(clock=lambda: late, most=10)) == 1
+    assert orders.expire(now=late + orders.GRACE) == 1
+    assert (state(ordered), left(lamp)) == ("expired", (10, 0))
+
+
+def test_another_card_is_asked_about_anew(ann: User, lamp: Variant, now: datetime) -> None:
+    fill(ann, now, lamp=1)
+    order = place(ann, now, card="test-refused")
+    settle(now)
+    orders.pay_again(customer=ann, number=order.number, card="test", now=now)
+    (claim,) = settling.claim_due(clock=lambda: now, most=10, again=False)
+    assert claim.patience == payment.FIRST_PATIENCE_SECONDS
+    (again,) = settling.claim_due(clock=lambda: claim.until, most=10, again=True)
+    assert again.patience == payment.PATIENCE_SECONDS
+
+
+def refused_orders(count: int, lamp: Variant, now: datetime) -> list[Order]:
+    made = []
+    for n in range(count):
+        user = person(f"v{n}")
+        fill(user, now, lamp=1)
+        made.append(place(user, now, card="test-refused"))
+    assert settle(now, most=count) == count
+    return made
+
+
+def test_all_that_is_over_runs_out_in_one_go(
+    lamp: Variant, now: datetime, left: Left, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "EXPIRED_AT_ONCE", 2)
+    made = refused_orders(5, lamp, now)
+    assert orders.expire(now=made[0].reserved_until) == 5
+    assert left(lamp) == (10, 0)
+
+
+def test_an_order_whose_books_are_wrong_holds_up_no_other(
+    lamp: Variant, now: datetime, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "EXPIRED_AT_ONCE", 1)
+    first, second, third = refused_orders(3, lamp, now)
+    OrderLine.objects.filter(order=first).update(quantity=9)  # more than anybody holds
+    assert orders.expire(now=first.reserved_until) == 2
+    assert [state(one) for one in (first, second, third)] == ["refused", "expired", "expired"]
+    assert f"order {first.pk} cannot be ended" in caplog.text
+    OrderLine.objects.filter(order=first).update(quantity=1)
+    assert orders.expire(now=first.reserved_until) == 1
+
+
+# --- what one customer may have ---------------------------------------------------------------------------------------
+def test_a_customer_has_a_few_open_orders_at_once(
+    ann: User, lamp: Variant, now: datetime, left: Left, settings: Any
+) -> None:
+    settings.ORDERS_OPEN = 2
+    forms = []
+    for _ in range(2):
+        fill(ann, now, lamp=1)
+        forms.append(key(ann))
+        place(ann, now, card="test-refused", key=forms[-1])
+    settle(now)
+    fill(ann, now, lamp=1)
+    with pytest.raises(orders.TooManyOpen):
+        place(ann, now)
+    assert (Order.objects.count(), left(lamp), mails()) == (2, (10, 2), ["placed"] * 2)
+    assert place(ann, now, card="test-refused", key=forms[0]).key == forms[0].partition(".")[0]  # placed is placed
+    fill(person("bob"), now, lamp=1)
+    place(User.objects.get(username="bob@example.org"), now)  # others are not held back
+    orders.cancel(customer=ann, number=Order.objects.order_by("pk")[0].number, now=now)
+    place(ann, now)
+
+
+def test_orders_and_their_mails_have_an_end_in_an_hour(ann: User, lamp: Variant, now: datetime, settings: Any) -> None:
+    settings.ORDERS_PER_HOUR = 3
+    for _ in range(3):
+        fill(ann, now, lamp=1)
+        orders.cancel(customer=ann, number=place(ann, now).number, now=now)
+    fill(ann, now, lamp=1)
+    with pytest.raises(orders.TooOften):
+        place(ann, now + timedelta(minutes=59))
+    assert mails() == ["placed", "cancelled"] * 3
+    place(ann, now + timedelta(hours=1))
+
+
+def test_who_cannot_be_written_to_orders_nothing(ann: User, lamp: Variant, now: datetime) -> None:
+    fill(ann, now, lamp=1)
+    ann.email = ""
+    with pytest.raises(orders.NoWayToWrite):
+        place(ann, now)
+
+
 # --- what pages are told ----------------------------------------------------------------------------------------------
 def test_pages_are_told_of_the_last_pieces_and_of_the_next_first_one(ann: User, lamp: Variant, now: datetime) -> None:
     def told() -> list[str]:
@@ -394,8 +497,8 @@ def test_without_keys_a_second_question_takes_the_money_again(ordered: Order, la
     """Negative control: a provider that does not know the key again."""
 
     class Forgetful(payment.Dummy):
-        def charge(self, *, key: str, amount_cents: int, card: str) -> payment.Answer:
-            return super().charge(key=f"{key}/{Charge.objects.count()}", amount_cents=amount_cents, card=card)
+        def charge(self, *, key: str, **asked: Any) -> payment.Answer:
+            return super().charge(key=f"{key}/{Charge.objects.count()}", **asked)
 
     (claim,) = settling.claim_due(clock=lambda: now, most=10)
     for _ in range(2):
