@@ -1,10 +1,12 @@
 """The pages of buying: cart and checkout. They translate between HTTP and the domain, and decide nothing."""
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import wraps
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.urls import reverse
@@ -20,12 +22,17 @@ from shop.address_book import Destination
 from shop.members import BOTH, READ, SEND, members, visitors
 from shop.visitors import owner_of, page, refuse_unknown, remember
 
+logger = logging.getLogger(__name__)
+
 _STATUS: dict[type[Exception], int] = {
     BadField: 422,
     carts.BadQuantity: 422,
     carts.CannotHold: 409,
     carts.NotSold: 404,
 }
+_NOTHING = "There is nothing in your cart to order. What you ordered a moment ago is among your orders."
+_CHANGED = "Something has changed since you opened this page: what is in your cart, or what it costs."
+_LATER_SECONDS = 600
 _NEW = "new"  # in place of one of the customer's addresses
 _ADDRESS_FIELDS = (*(field.name for field in forms.ADDRESS), "country")
 
@@ -104,6 +111,9 @@ def _number(data: QueryDict, name: str) -> int:
 # --- the checkout -----------------------------------------------------------------------------------------------------
 @members(BOTH)
 def checkout(request: HttpRequest, customer: User) -> HttpResponse:
+    if not customer.email:
+        said = "Your account has no email address, so we could not write to you about an order. Please use another one."
+        return _refused_by_the_cart(request, 409, said)
     if request.method == "POST":
         return _order(request, customer, timezone.now())
     contents = carts.look(owner_of(request))
@@ -124,11 +134,32 @@ def _order(request: HttpRequest, customer: User, now: datetime) -> HttpResponse:
     except orders.SoldOut:
         return _refused_by_the_cart(request, 409, "Somebody was faster: of something here too few are left.")
     except orders.NothingToOrder:
-        said = "There is nothing in your cart to order. What you ordered a moment ago is among your orders."
-        return _refused_by_the_cart(request, 409, said)
+        return _refused_by_the_cart(request, 409, _NOTHING)
+    except (orders.TooManyOpen, orders.TooOften) as error:
+        return _held_back(request, error)
+    except orders.OrderedAlready as error:
+        return _as_it_was(request, error.number)
     if placed.placed_at == now:
         _keep(to, customer)
     return SeeOther(reverse("shop:order", args=[placed.number]))
+
+
+def _held_back(request: HttpRequest, error: Exception) -> HttpResponse:
+    """409 or 429: this customer has to wait, others have not."""
+    if isinstance(error, orders.TooManyOpen):
+        said = f"You have {settings.ORDERS_OPEN} orders that are not paid. Please pay or cancel one of them first."
+        return _refused_by_the_cart(request, 409, said)
+    said = f"You have ordered {settings.ORDERS_PER_HOUR} times within an hour. Please come back a little later."
+    response = _refused_by_the_cart(request, 429, said)
+    response["Retry-After"] = str(_LATER_SECONDS)
+    return response
+
+
+def _as_it_was(request: HttpRequest, number: str) -> HttpResponse:
+    """The back button, another address or card, and sent again: what was ordered stands, and its page says so."""
+    if wants_json(request):
+        return problem(409, f"This form was sent before, and order {number} was placed as it was then.")
+    return SeeOther(reverse("shop:order", args=[number], query={"form": "sent-before"}))
 
 
 def _destination(data: QueryDict, customer: User) -> Destination:
@@ -144,7 +175,16 @@ def _destination(data: QueryDict, customer: User) -> Destination:
 
 
 def _keep(to: Destination, customer: User) -> None:
-    """An address that was typed is there next time. A full book is no reason to refuse an order."""
+    """An address that was typed is there next time. The order is placed: whatever happens here, that is what to say."""
+    try:
+        _add_to_book(to, customer)
+    except address_book.TooMany:
+        logger.info("the address book was filled meanwhile, so the address of an order is not kept")
+    except Exception:  # the order is placed, and its customer must not believe otherwise
+        logger.exception("the address of an order is not kept")
+
+
+def _add_to_book(to: Destination, customer: User) -> None:
     held = {(one.name, one.street, one.postcode, one.city, one.country) for one in address_book.of(customer)}
     if (to.name, to.street, to.postcode, to.city, to.country) not in held and len(held) < address_book.MOST:
         address_book.add(customer=customer, to=to)
@@ -159,16 +199,17 @@ def _not_yet(request: HttpRequest, customer: User, fault: Exception) -> HttpResp
     if wants_json(request):
         return problem(422, said, errors=dict(wrong))
     contents = carts.look(owner_of(request))
+    if not contents.fits:  # ordered or emptied elsewhere: a checkout of nothing could only be sent in vain
+        return _refused_by_the_cart(request, 409, _CHANGED if contents.lines else _NOTHING)
     return _checkout_page(customer, contents, status=422, error=said, data=request.POST, wrong=wrong)
 
 
 def _not_as_shown(request: HttpRequest, customer: User) -> HttpResponse:
     """409: what is in the cart, or its price, has changed since the checkout was shown."""
     contents = carts.look(owner_of(request))
-    said = "Something has changed since you opened this page: what is in your cart, or what it costs."
     if wants_json(request) or not contents.fits:
-        return _refused_by_the_cart(request, 409, said)
-    error = f"{said} Please look through it and order again."
+        return _refused_by_the_cart(request, 409, _CHANGED)
+    error = f"{_CHANGED} Please look through it and order again."
     return _checkout_page(customer, contents, status=409, error=error, data=request.POST)
 
 

@@ -53,10 +53,12 @@ def _of_one_order(view: Callable[[HttpRequest, User, str], HttpResponse]) -> Cal
 @members(READ)
 @_of_one_order
 def order(request: HttpRequest, customer: User, number: str) -> HttpResponse:
-    return _order_page(customer, number)
+    return _order_page(customer, number, changed=request.GET.get("form") == "sent-before")
 
 
-def _order_page(customer: User, number: str, *, status: int = 200, error: str = "") -> HttpResponse:
+def _order_page(
+    customer: User, number: str, *, status: int = 200, error: str = "", changed: bool = False
+) -> HttpResponse:
     one, now = orders.one(customer=customer, number=number), timezone.now()
     return page(
         "order.html",
@@ -68,6 +70,7 @@ def _order_page(customer: User, number: str, *, status: int = 200, error: str = 
         may_cancel=orders.may_cancel(one, now=now),
         cards=payment.CARDS,
         error=error,
+        changed=changed,
         country=countries.NAMES.get(one.address.get("country", ""), ""),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from config import delivery, outbox
-from shop import orders, payment, settling
+from shop import address_book, orders, payment, settling
 from shop.models import Address, Charge, Order, OrderMail, Variant
 from tests.shop.buying.conftest import HEADERS, person
 
@@ -86,6 +86,85 @@ def test_the_back_button_and_a_double_click_order_once(lamp_in_cart: Client) -> 
     assert first["Location"] == second["Location"]
     assert Order.objects.count() == 1
     assert lamp_in_cart.get("/shop/checkout/")["Location"] == "/shop/cart/"
+
+
+@pytest.mark.parametrize("changed", [TYPED, {"card": "test-refused"}])
+def test_the_back_button_and_another_address_or_card_are_not_silently_dropped(
+    changed: dict[str, str], lamp_in_cart: Client, ann: User
+) -> None:
+    form = filled(lamp_in_cart)
+    placed = send(lamp_in_cart, form)["Location"]
+    assert "had sent this form before" not in text_of(lamp_in_cart.get(placed))
+    told = send(lamp_in_cart, {**form, **changed}, headers={"accept": "application/json"})
+    assert told.status_code == 409
+    assert placed.split("/")[3] in told.json()["detail"]
+    answer = send(lamp_in_cart, {**form, **changed})
+    assert (answer.status_code, answer["Location"].partition("?")[0]) == (303, placed)
+    page = text_of(lamp_in_cart.get(answer["Location"]))
+    assert "You had sent this form before" in page
+    assert "Berlin" in page
+    assert Order.objects.get().card == "test"
+    assert not Address.objects.filter(customer=ann, city="Vienna").exists()
+
+
+def test_after_another_card_was_tried_the_first_form_leads_to_the_order(lamp_in_cart: Client, now: datetime) -> None:
+    form = filled(lamp_in_cart, card="test-refused")
+    way = send(lamp_in_cart, form)["Location"]
+    settle(Order.objects.get().placed_at)
+    assert lamp_in_cart.post(f"{way}pay/", {"card": "test"})["Location"] == way
+    assert send(lamp_in_cart, form)["Location"] == way
+
+
+def test_a_form_of_what_was_ordered_already_shows_no_empty_checkout(lamp_in_cart: Client) -> None:
+    form = filled(lamp_in_cart)
+    send(lamp_in_cart, form)
+    for lacking in ({"card": ""}, {"address": ""}, {**TYPED, "city": ""}):
+        page = send(lamp_in_cart, {**form, **lacking})
+        assert page.status_code == 409
+        assert "among your orders" in text_of(page)
+        assert 'action="/shop/checkout/"' not in text_of(page)
+
+
+def test_a_book_that_was_filled_meanwhile_fails_no_order(
+    lamp_in_cart: Client, ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = filled(lamp_in_cart, **TYPED)
+
+    def overtaken(**asked: Any) -> None:
+        raise address_book.TooMany
+
+    monkeypatch.setattr(address_book, "add", overtaken)  # another tab added the last one in between
+    answer = send(lamp_in_cart, form)
+    assert (answer.status_code, answer["Location"]) == (303, f"/shop/orders/{Order.objects.get().number}/")
+
+
+def test_who_has_no_email_address_is_told_before_the_checkout(lamp_in_cart: Client, ann: User) -> None:
+    form = filled(lamp_in_cart)
+    User.objects.filter(pk=ann.pk).update(email="")
+    for page in (lamp_in_cart.get("/shop/checkout/"), send(lamp_in_cart, form)):
+        assert page.status_code == 409
+        assert "has no email address" in text_of(page)
+    assert Order.objects.count() == 0
+
+
+def test_who_has_too_many_open_orders_or_orders_too_often_is_told(
+    lamp_in_cart: Client, lamp: Variant, settings: Any
+) -> None:
+    settings.ORDERS_OPEN, settings.ORDERS_PER_HOUR = 1, 2
+    way = send(lamp_in_cart, filled(lamp_in_cart))["Location"]
+    lamp_in_cart.post("/shop/cart/add/", {"variant": lamp.pk})
+    page = send(lamp_in_cart, filled(lamp_in_cart))
+    assert (page.status_code, "pay or cancel one" in text_of(page)) == (409, True)
+    lamp_in_cart.post(f"{way}cancel/")
+    way = send(lamp_in_cart, filled(lamp_in_cart))["Location"]
+    lamp_in_cart.post(f"{way}cancel/")
+    lamp_in_cart.post("/shop/cart/add/", {"variant": lamp.pk})
+    form = filled(lamp_in_cart)
+    page = send(lamp_in_cart, form)
+    assert (page.status_code, "within an hour" in text_of(page)) == (429, True)
+    assert int(page["Retry-After"]) > 0
+    assert send(lamp_in_cart, form, headers={"accept": "application/json"}).status_code == 429
+    assert Order.objects.count() == 2
 
 
 def test_two_tabs_of_one_cart_order_once(lamp_in_cart: Client) -> None:
@@ -182,7 +261,7 @@ def test_a_refused_payment_is_tried_with_another_card(lamp_in_cart: Client, now:
     assert "Your order is paid" in text_of(lamp_in_cart.get(way))
 
 
-def test_cancelling_is_said_and_what_ran_out_cannot_be_paid(lamp_in_cart: Client) -> None:
+def test_cancelling_is_said_and_what_is_cancelled_cannot_be_paid(lamp_in_cart: Client) -> None:
     way = send(lamp_in_cart, filled(lamp_in_cart))["Location"]
     for _ in range(2):
         assert lamp_in_cart.post(f"{way}cancel/")["Location"] == way
@@ -190,6 +269,30 @@ def test_cancelling_is_said_and_what_ran_out_cannot_be_paid(lamp_in_cart: Client
     page = lamp_in_cart.post(f"{way}pay/", {"card": "test"})
     assert page.status_code == 409
     assert "time to pay for this order is over" in text_of(page)
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_what_ran_out_is_neither_paid_nor_cancelled(looked: bool, lamp_in_cart: Client) -> None:
+    """Also before the clock has looked."""
+    way = send(lamp_in_cart, filled(lamp_in_cart, card="test-refused"))["Location"]
+    order = Order.objects.get()
+    settle(order.placed_at)
+    over = order.placed_at - timedelta(seconds=1)
+    Order.objects.update(reserved_until=over)
+    if looked:
+        assert orders.expire(now=over) == 1
+    page = text_of(lamp_in_cart.get(way))
+    assert ("not paid in time" if looked else "time to try another card is over") in page
+    assert f"{way}pay/" not in page
+    assert (f"{way}cancel/" in page) is not looked
+    late = lamp_in_cart.post(f"{way}pay/", {"card": "test"})
+    assert (late.status_code, "time to pay for this order is over" in text_of(late)) == (409, True)
+    told = lamp_in_cart.post(f"{way}pay/", {"card": "test"}, headers={"accept": "application/json"})
+    assert (told.status_code, told["Content-Type"]) == (409, "application/problem+json")
+    if looked:
+        late = lamp_in_cart.post(f"{way}cancel/")
+        assert (late.status_code, "has run out already" in text_of(late)) == (409, True)
+    assert Order.objects.get().state == ("expired" if looked else "refused")
 
 
 @pytest.mark.parametrize("page", ["0", "-1", "2", "99999999999999999999", "x"])
@@ -219,18 +322,23 @@ def test_the_history_costs_the_same_however_long_it_is(anns: Client, lamp: Varia
     assert costs[0] == costs[1] <= 4  # session (unless Redis has it), customer, orders, their lines
 
 
-def test_mails_say_what_was_ordered_and_lead_to_it(lamp_in_cart: Client, mailoutbox: list[Any], now: datetime) -> None:
-    way = send(lamp_in_cart, filled(lamp_in_cart))["Location"]
-    placed = Order.objects.get()
-    settle(placed.placed_at)
-    lamp_in_cart.post(f"{way}cancel/")
+def delivered() -> None:
     batches: list[outbox.Batch] = []
     later = OrderMail.objects.latest("due_at").due_at
-    assert outbox.relay(publish=batches.append, now=later) == 3
+    outbox.relay(publish=batches.append, now=later)
     for batch in batches:
         delivery.deliver(batch, clock=lambda: later)
-    subjects = [mail.subject for mail in mailoutbox]
-    assert subjects == [
+
+
+def test_mails_say_what_was_ordered_and_lead_to_it(lamp_in_cart: Client, mailoutbox: list[Any]) -> None:
+    way = send(lamp_in_cart, filled(lamp_in_cart))["Location"]
+    placed = Order.objects.get()
+    delivered()
+    settle(placed.placed_at)
+    delivered()
+    lamp_in_cart.post(f"{way}cancel/")
+    delivered()
+    assert [mail.subject for mail in mailoutbox] == [
         f"Your order {placed.number}",
         f"Your payment of order {placed.number}",
         f"Your order {placed.number} is cancelled",
@@ -240,4 +348,35 @@ def test_mails_say_what_was_ordered_and_lead_to_it(lamp_in_cart: Client, mailout
         assert f"http://127.0.0.1:8000{way}" in mail.body
         assert "2 x Lamp" in mail.body
         assert "€25.00" in mail.body
+    says(mailoutbox[0], "The pieces are put aside for you until it is paid.")
+    says(mailoutbox[1], "We are packing it.")
     assert Charge.objects.get().state == "accepted"  # the clock gives the money back next
+
+
+def says(mail: Any, words: str) -> None:
+    """In text and in HTML."""
+    assert words in mail.body
+    assert words in mail.alternatives[0].content
+
+
+def test_a_mail_that_waited_says_what_is_true_when_it_leaves(
+    lamp_in_cart: Client, lamp: Variant, mailoutbox: list[Any]
+) -> None:
+    way = send(lamp_in_cart, filled(lamp_in_cart))["Location"]
+    settle(Order.objects.get().placed_at)
+    lamp_in_cart.post(f"{way}cancel/")
+    delivered()
+    placed, paid, _ = mailoutbox
+    says(placed, "It has been cancelled since: nothing is put aside for you")
+    says(paid, "The order has been cancelled since, so the money is given back.")
+    for mail in (placed, paid):
+        assert "packing" not in mail.body + mail.alternatives[0].content
+
+
+@pytest.mark.parametrize(("state", "words"), [("paid", "It is paid"), ("expired", "It was not paid in time")])
+def test_the_first_mail_may_come_last(state: str, words: str, lamp_in_cart: Client, mailoutbox: list[Any]) -> None:
+    send(lamp_in_cart, filled(lamp_in_cart))
+    Order.objects.update(state=state)
+    delivered()
+    says(mailoutbox[0], words)
+    assert "put aside for you until" not in mailoutbox[0].body
