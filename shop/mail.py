@@ -1,4 +1,4 @@
-"""What mails about orders say."""
+"""What mails about orders say. A mail may wait for an hour; what it says is true when it leaves."""
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
@@ -15,6 +15,8 @@ def compose(row: OrderMail, *, message_id: str) -> EmailMultiAlternatives:
         "order": order,
         "lines": order.lines.order_by("pk"),
         "expired": order.state == Order.State.EXPIRED,
+        "cancelled": order.state == Order.State.CANCELLED,
+        "paid": order.state == Order.State.PAID,
         "link": settings.PUBLIC_URL + reverse("shop:order", args=[order.number]),
     }
     kind = OrderMail.Kind(row.kind)
