@@ -1,4 +1,5 @@
-"""Which products are bought together: counted in the background, so that a page reads a row and not the orders.
+"""Which products are bought together, and how many of each (`popularity`): counted in the background, so that a page
+reads a row and not the orders.
 
 What changed is counted anew from the orders themselves, product by product, never added to what was counted before:
 counting twice does no harm, and a count that was missed is made good by the next whole one.
@@ -11,6 +12,7 @@ from datetime import datetime, timedelta
 from django.db.models import Count, F
 
 from config import transactions
+from shop import popularity
 from shop.models import BoughtTogether, Order, OrderLine
 
 WINDOW = timedelta(days=90)  # what was bought longer ago says little of what is bought now
@@ -35,7 +37,9 @@ def count(*, since: datetime | None, now: datetime) -> int:
     counted."""
     products = sorted(_touched(since - OVERLAP) if since else _all())
     for first in range(0, len(products), AT_ONCE):
-        _replace(_counted(products[first : first + AT_ONCE], since=now - WINDOW))
+        some = products[first : first + AT_ONCE]
+        _replace(_counted(some, since=now - WINDOW))
+        popularity.count(some, since=now - WINDOW)
     return len(products)
 
 
