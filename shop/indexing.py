@@ -155,6 +155,14 @@ def _renamed(tags: Iterable[str]) -> set[int]:
     return set(models.Product.objects.filter(category__in=told, active=True).values_list("pk", flat=True))
 
 
+def check(*, after: int) -> tuple[int, int]:
+    """Make the index show the next thousand products as their rows say, whoever told of them or not: how many it showed
+    otherwise, and the last one looked at (0: the next round begins at the first). Raises `NotReady`."""
+    rows = models.Product.objects.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)
+    some = list(rows[:_AT_ONCE])
+    return refresh(some), some[-1] if len(some) == _AT_ONCE else 0
+
+
 def strays() -> set[int]:
     """Products that the index lacks, and those that it should not have: for who added many told nobody of each. One
     query when there are none. Raises `NotReady`."""

@@ -33,6 +33,7 @@ class Follower:
         self._starting = threading.Lock()
         self._started_in = 0
         self._fault = ""
+        self._checked = 0  # the last product that was compared without being told of
 
     def hear(self, tags: frozenset[str], discovered: float) -> None:
         """A listener of `changes`."""
@@ -70,12 +71,16 @@ class Follower:
             changes.pass_on(found)
 
     def look_for_strays(self) -> None:
-        """Take in what nobody told: products that were added by the thousand, or what went wrong here."""
+        """Take in what nobody told: products that were added by the thousand, how well they sell, what went wrong here,
+        and a change that was committed so long after its number was given that no watch read it."""
         strays = indexing.strays()
         if len(strays) > _MANY:
             indexing.rebuild()
         elif strays:
             indexing.refresh(strays)
+        mended, self._checked = indexing.check(after=self._checked)
+        if mended:
+            logger.info("search index: %d products were not as their rows say", mended)
 
     def _go_on(self) -> None:
         looked = time.monotonic()

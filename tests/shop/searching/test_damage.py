@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from shop import changes, indexing, page_cache, search, search_faults, search_index, seeding
+from shop.making import RENEWERS, Renewers
 from shop.models import Product
 from shop.search_follower import Follower
 from tests.deadline import until
@@ -93,10 +94,23 @@ def test_a_whole_index_is_doubted_and_kept(folder: Path) -> None:
     assert Path(os.path.realpath(search_index._link())) == folder
 
 
-def test_the_thread_that_follows_outlives_what_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Panic(BaseException):
-        pass
+class Panic(BaseException):
+    """As the engine's own."""
 
+
+def test_the_threads_that_renew_pages_outlive_what_is_no_exception() -> None:
+    def panic() -> None:
+        raise Panic("index out of bounds")
+
+    renewers, went_on = Renewers(), threading.Event()
+    for number in range(RENEWERS):
+        renewers.ask(f"bad {number}", panic)
+    renewers.ask("good", went_on.set)
+    until(went_on.is_set, "the renewal after those that failed")
+    until(renewers.idle, "no renewal is thought to be under way")
+
+
+def test_the_thread_that_follows_outlives_what_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
     follower, steps, went_on = Follower(), iter([Panic("index out of bounds")]), threading.Event()
 
     def step() -> None:

@@ -243,9 +243,33 @@ def test_what_nobody_told_is_found_by_looking_for_strays(indexed: dict[str, Prod
     Product.objects.filter(slug="boot").update(active=True)
     follower.look_for_strays()
     assert _found("porcelain") == []
-    with CaptureQueriesContext(connection) as seen:
+
+
+def test_what_was_told_too_late_is_found_by_comparing_some_products_each_minute(
+    indexed: dict[str, Product], follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at a time here: the third minute reaches the last ones, the fourth begins at the first again."""
+    monkeypatch.setattr(indexing, "_AT_ONCE", 2)
+    Product.objects.update(title="Mug")
+    for found in (2, 4, 6):
         follower.look_for_strays()
-    assert len(seen) == 1
+        assert search.find(text="mug").total == found
+    Product.objects.filter(slug="runner").update(title="Shoe")
+    with CaptureQueriesContext(connection) as seen:
+        follower.look_for_strays()  # the number of products was a multiple, so this one finds the end
+        follower.look_for_strays()
+    assert search.find(text="mug").total == 5
+    assert len(seen) <= 12
+
+
+def test_how_well_a_product_sells_is_taken_in_though_nobody_tells(
+    indexed: dict[str, Product], follower: Follower
+) -> None:
+    assert _found("lamp otto") == ["lamp2", "lamp"]
+    Product.objects.filter(slug="lamp").update(popularity=50_000)
+    Product.objects.filter(slug="lamp2").update(popularity=0)
+    follower.look_for_strays()
+    assert _found("lamp otto") == ["lamp", "lamp2"]
 
 
 def test_the_command_builds_it(shop: dict[str, Product], capsys: pytest.CaptureFixture[str]) -> None:
