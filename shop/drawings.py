@@ -25,10 +25,10 @@ _GROUNDS = ((238, 234, 228), (228, 233, 238), (232, 238, 230), (240, 230, 230), 
 
 def draw(*, form: str, colour: str, view: str, series: str, size: int) -> Image.Image:
     """An RGB picture, `size` pixels both ways: the same for the same words, different for different ones."""
-    chance = Random(f"{form}:{series}")  # noqa: S311 (the same for each view and colour of a product)
+    chance, ground, pattern = _looks(form, series)
     zoom = ZOOM if view == "near" else 1.0
-    picture = _stage(chance.choice(_GROUNDS), form, size, zoom).copy()
-    pattern, step, width = chance.choice(_PATTERNS), chance.choice((5, 8, 12)), chance.choice((0.25, 0.5))
+    picture = _stage(ground, form, size, zoom).copy()
+    step, width = chance.choice((5, 8, 12)), chance.choice((0.25, 0.5))
     second, (mask, box) = _beside(COLOURS[colour], chance), _mask(form, size, zoom)
     cloth = Image.new("RGB", mask.size, COLOURS[colour])
     if pattern != PLAIN:
@@ -36,6 +36,17 @@ def draw(*, form: str, colour: str, view: str, series: str, size: int) -> Image.
     _mark(cloth, series, second, size, zoom, box)
     picture.paste(ImageChops.add(cloth, _light(size).crop(box)), box, mask)
     return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if view == "side" else picture
+
+
+def pattern_of(*, form: str, series: str) -> str:
+    """ "plain", "bands", "columns", "checks", "dots", "slopes" or "block": the same for each view and colour."""
+    return _looks(form, series)[2]
+
+
+def _looks(form: str, series: str) -> tuple[Random, Colour, str]:
+    """Ground and pattern, and the chances that decide the rest."""
+    chance = Random(f"{form}:{series}")  # noqa: S311 (the same for each view and colour of a product)
+    return chance, chance.choice(_GROUNDS), chance.choice(_PATTERNS)
 
 
 def _beside(colour: Colour, chance: Random) -> Colour:
