@@ -130,12 +130,14 @@ def address(request: HttpRequest, customer: User, address: int) -> HttpResponse:
 
 @members(READ)
 def fans(request: HttpRequest, customer: User) -> HttpResponse:
-    """The members' page: nobody else is shown it, and no cache keeps it."""
+    """The members' page, with what is told to them alone: nobody else is shown it, and no cache keeps it."""
+    now = timezone.now()
     return _page(
         "fans",
         number=f"{customer.pk:06d}",
         since=customer.date_joined,
-        events=events.current(timezone.now()),
+        stories=events.for_members(now),
+        events=events.current(now),
         cards=catalogue.deals().cards[:FANS_DEALS],
     )
 

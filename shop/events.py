@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q, QuerySet
 
 from config.transactions import retried
 from shop import catalogue, changes, models
@@ -27,26 +28,42 @@ class Happening:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """An event's page: `cards` are those of its products that are still sold, the most popular first."""
+    """An event with its goods: `cards` are those of its products that are still sold, the most popular first."""
 
     happening: Happening
     cards: tuple[Card, ...]
 
 
 def current(now: datetime) -> tuple[Happening, ...]:
-    """What goes on now, the oldest first."""
-    rows = models.Event.objects.filter(starts_at__lte=now, ends_at__gt=now).order_by("starts_at", "pk")
-    return tuple(_happening(row) for row in rows)
+    """What goes on now for everybody, the oldest first."""
+    return tuple(_happening(row) for row in _on(now).filter(members_only=False))
+
+
+def for_members(now: datetime) -> tuple[Story, ...]:
+    """What goes on now for the fan club alone: told on its page, which no cache keeps, and on no other."""
+    return _stories(_on(now).filter(members_only=True))
 
 
 def event(slug: str, now: datetime) -> Story:
-    """Raises `NotThere`, before its time and after it too."""
-    row = models.Event.objects.filter(slug=slug, starts_at__lte=now, ends_at__gt=now).first()
-    if row is None:
+    """Raises `NotThere`, before its time and after it too, and for what is told to members alone."""
+    found = _stories(_on(now).filter(slug=slug, members_only=False))
+    if not found:
         raise NotThere(f"There is no event {slug[:80]} now.")
-    ids = row.products.order_by("-popularity", "pk").values_list("pk", flat=True)
-    found = catalogue.cards(ids)
-    return Story(_happening(row), tuple(found[pk] for pk in ids if pk in found))
+    return found[0]
+
+
+def _on(now: datetime) -> QuerySet[models.Event]:
+    return models.Event.objects.filter(starts_at__lte=now, ends_at__gt=now).order_by("starts_at", "pk")
+
+
+def _stories(rows: QuerySet[models.Event]) -> tuple[Story, ...]:
+    """As many queries for a hundred as for one."""
+    best = models.Product.objects.only("pk").order_by("-popularity", "pk")
+    goods = {
+        row: [product.pk for product in row.products.all()] for row in rows.prefetch_related(Prefetch("products", best))
+    }
+    cards = catalogue.cards(chain.from_iterable(goods.values()))
+    return tuple(Story(_happening(row), tuple(cards[pk] for pk in ids if pk in cards)) for row, ids in goods.items())
 
 
 def announcements(now: datetime) -> tuple[str, ...]:

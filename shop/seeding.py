@@ -15,14 +15,15 @@ from random import Random
 from django.utils.text import slugify
 
 from config.transactions import retried
-from shop import changes, models, pictures
+from shop import changes, drawings, models, pictures, seeding_events
 from shop import seeding_words as words
 from shop.seeding_words import KINDS, Kind
+from shop.silhouettes import OF_NOUN
 
 AT_ONCE = 500  # products in one transaction
 TOLD_ONE_BY_ONE = 2_500  # more new products than this are found by a new index only
 OWN_PICTURES = 2_500  # products with pictures of their own; those after them share some
-SHARED_SERIES = 12  # of each category and colour
+SHARED_SERIES = 12  # of each form and colour
 _EPOCH = datetime(2025, 1, 1, tzinfo=UTC)  # when the first product came; a day later some of the others
 _GOLDEN = 0.6180339887498949  # its multiples spread evenly: any stretch of numbers has each category's share
 
@@ -66,7 +67,8 @@ def draft(*, seed: int, number: int, kinds: int = len(KINDS)) -> Draft:
     kind, chance = KINDS[place], Random(f"{seed}:{number}:{kinds}")  # noqa: S311 (a catalogue, not a secret)
     noun, material, name = chance.choice(kind.nouns), chance.choice(kind.materials), chance.choice(words.NAMES)
     brand, use, origin = chance.choice(words.BRANDS), chance.choice(kind.uses), chance.choice(words.ORIGINS)
-    care, title = chance.choice(words.CARES), f"{chance.choice(words.ADJECTIVES)} {material.capitalize()} {noun} {name}"
+    form, care = OF_NOUN.get(noun, kind.form), chance.choice(words.CARES)
+    title = f"{_adjective(form, _series(seed, number), chance)} {material.capitalize()} {noun} {name}"
     said = {"noun": noun.lower(), "material": material, "use": use, "origin": origin, "care": care, "brand": brand}
     texts = (chance.choice(some) for some in (words.OPENINGS, words.MIDDLES, words.CLOSINGS))
     description = " ".join(_sentence(text.format(name=name, **said)) for text in texts)
@@ -85,7 +87,7 @@ def draft(*, seed: int, number: int, kinds: int = len(KINDS)) -> Draft:
         popularity=min(50_000, int(10 * chance.paretovariate(0.8))),
         age_hours=number * 3 + chance.randrange(240),
         variants=variants,
-        motifs=_motifs(seed, number, kind, colours),
+        motifs=_motifs(form, _series(seed, number), colours),
     )
 
 
@@ -122,11 +124,19 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _motifs(seed: int, number: int, kind: Kind, colours: tuple[str, ...]) -> tuple[pictures.Motif, ...]:
+def _series(seed: int, number: int) -> str:
+    return f"{seed}:{number}" if number <= OWN_PICTURES else f"{seed}:shared:{number % SHARED_SERIES}"
+
+
+def _adjective(form: str, series: str, chance: Random) -> str:
+    """Titles say what the pictures show."""
+    return chance.choice(words.PATTERNED.get(drawings.pattern_of(form=form, series=series), words.ADJECTIVES))
+
+
+def _motifs(form: str, series: str, colours: tuple[str, ...]) -> tuple[pictures.Motif, ...]:
     """The first colour, the second if there is one, and a closer look."""
-    series = f"{seed}:{number}" if number <= OWN_PICTURES else f"{seed}:shared:{number % SHARED_SERIES}"
     views = ((colours[0], "front"), (colours[-1], "front" if len(colours) > 1 else "side"), (colours[0], "near"))
-    return tuple(pictures.Motif(kind.form, colour, view, series) for colour, view in views)
+    return tuple(pictures.Motif(form, colour, view, series) for colour, view in views)
 
 
 def seed(
@@ -140,7 +150,7 @@ def seed(
         last = min(first + AT_ONCE, products + 1)
         _make_products([draft(seed=seed, number=number, kinds=kinds) for number in range(first, last)], shelves)
         progress(last - 1)
-    _make_events(seed=seed, now=now)
+    seeding_events.make(seed=seed, now=now)
     return max(0, products - there)
 
 
@@ -203,26 +213,6 @@ def _pictures(row: models.Product, one: Draft) -> Iterator[models.Picture]:
         )
 
 
-@retried
-def _make_events(*, seed: int, now: datetime) -> None:
-    """Four that go on, one that is over and one that has not begun, unless there are events already."""
-    if models.Event.objects.exists():
-        return
-    chance = Random(f"{seed}:events")  # noqa: S311
-    ids = list(models.Product.objects.order_by("pk").values_list("pk", flat=True)[:1_000])
-    day = timedelta(days=1)
-    times = [(-10, 50), (-5, 40), (-3, 60), (-1, 30), (-60, -2), (20, 80)]
-    for (slug, title, text), (starts, ends) in zip(words.EVENTS, times, strict=True):
-        row = models.Event.objects.create(
-            slug=slug, title=title, text=text, starts_at=now + starts * day, ends_at=now + ends * day
-        )
-        row.products.set(chance.sample(ids, k=min(12, len(ids))))
-    models.Announcement.objects.bulk_create(
-        [models.Announcement(text=text, starts_at=now - day, ends_at=now + 60 * day) for text in words.ANNOUNCEMENTS]
-    )
-    changes.tell([changes.EVENTS, changes.ANNOUNCEMENTS, changes.HOME])
-
-
 def digest() -> str:
     """Of all that a seed decides of the catalogue in the database, whatever numbers the rows have."""
     said = hashlib.sha256()
@@ -235,5 +225,5 @@ def digest() -> str:
         said.update(json.dumps(facts, sort_keys=True).encode())
     for event in models.Event.objects.order_by("slug"):
         slugs = sorted(event.products.values_list("slug", flat=True))
-        said.update(json.dumps([event.slug, event.title, event.text, slugs]).encode())
+        said.update(json.dumps([event.slug, event.title, event.text, event.members_only, slugs]).encode())
     return said.hexdigest()

@@ -288,7 +288,15 @@ BRANDS = (
     "Oxbow",
     "Plover",
 )
-ADJECTIVES = ("Classic", "Light", "Heavy", "Relaxed", "Slim", "Striped", "Soft", "Rugged", "Simple", "Vintage", "Warm")
+ADJECTIVES = ("Classic", "Light", "Plain", "Relaxed", "Slim", "Soft", "Rugged", "Simple", "Vintage")
+PATTERNED = {  # by the pattern of the pictures, see `drawings`; what has none is called by one of the adjectives
+    "bands": ("Striped", "Banded"),
+    "columns": ("Pinstriped", "Striped"),
+    "checks": ("Checked", "Tartan"),
+    "dots": ("Dotted", "Spotted"),
+    "slopes": ("Diagonal", "Candy-striped"),
+    "block": ("Two-tone", "Hooped"),
+}
 NAMES = (
     "Fjord",
     "Harbour",
@@ -346,29 +354,4 @@ CLOSINGS = (
     "Care is simple: {care}.",
     "Spare parts can be had for at least ten years; {care}.",
     "It comes in a box of recycled cardboard. One request: {care}.",
-)
-
-EVENTS = (
-    ("winter-market", "Winter market", "Wool, lamps and everything warm, chosen by the people who pack your parcels."),
-    (
-        "tour-weekend",
-        "Tour weekend",
-        "What to wear and to carry when the band comes to town, and the poster afterwards.",
-    ),
-    (
-        "makers-week",
-        "Makers' week",
-        "Five workshops, five days: how a mug is thrown, a shoe is lasted, a scarf is woven.",
-    ),
-    (
-        "small-flat",
-        "The small flat",
-        "Forty square metres, and room for all that matters. Our editors moved in and out.",
-    ),
-    ("last-train", "Stories from the last train", "What travellers had with them, and what they were glad about."),
-    ("spring-outside", "Spring outside", "First warm days: jackets without lining, bottles, hats and long walks."),
-)
-ANNOUNCEMENTS = (
-    "Free delivery this week, wherever you are.",
-    "Members of the fan club order the tour poster first.",
 )

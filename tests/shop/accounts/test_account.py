@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from typing import Any
 
@@ -11,9 +12,9 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from shop import address_book, cart
+from shop import address_book, cart, events, views
 from shop.members import own_way
-from shop.models import Address, Product
+from shop.models import Address, Event, Product
 from tests.shop.accounts.conftest import PASSWORD, TYPED, customer_of, enter
 from tests.shop.conftest import small_shop
 
@@ -313,15 +314,35 @@ class TestFans:
         small_shop(products=40)
         text = member.get("/shop/fans/").content.decode()
         assert f"data-club-number>{customer.pk:06d}<" in text
-        assert "/shop/events/" in text
-        assert "Deals for members" in text
+        assert 'href="/shop/events/winter-market/"' in text
+        assert "Deals today" in text
+
+    def test_what_is_told_to_members_is_told_to_them_alone(self, member: Client, customer: User) -> None:
+        """Once as members read it, then on each public page, by a guest and by the member: those pages are kept."""
+        product = small_shop(products=40)[0]
+        secret = Event.objects.get(members_only=True)
+        secret.products.add(product)
+        shown = member.get("/shop/fans/").content.decode()
+        assert secret.title in shown
+        assert f'href="/shop/p/{product.slug}/"' in shown
+        public = ["", "deals/", "events/", f"p/{product.slug}/", f"c/{product.category.slug}/", "events/winter-market/"]
+        for client in (Client(), member):
+            assert client.get(f"/shop/events/{secret.slug}/").status_code == 404
+            for page in (client.get(f"/shop/{path}").content.decode() for path in public):
+                assert "Stampede shop" in page
+                assert secret.title not in page
+                assert secret.slug not in page
+        secret.members_only = False
+        events.publish(secret, product_ids=[product.pk])
+        assert secret.title in inspect.unwrap(views.events)(query={}).body  # the control
 
     def test_costs_a_few_queries_however_much_is_on(
         self, member: Client, django_assert_max_num_queries: DjangoAssertNumQueries
     ) -> None:
         small_shop(products=60)
-        with django_assert_max_num_queries(6):
-            assert member.get("/shop/fans/").status_code == 200
+        Event.objects.update(members_only=True)
+        with django_assert_max_num_queries(9):
+            assert member.get("/shop/fans/").content.count(b"For members, until") == 5
 
 
 def test_the_overview_costs_three_queries(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from io import BytesIO
+from itertools import pairwise
 
 import pytest
 from django.core.files.storage import default_storage
@@ -11,14 +12,15 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from PIL import Image
 
-from shop import catalogue, changes, events, pictures, seeding
+from shop import catalogue, changes, drawings, events, pictures, seeding, seeding_events
 from shop.models import Category, Change, Event, Picture, Product, Variant
-from shop.seeding_words import KINDS
+from shop.seeding_words import ADJECTIVES, KINDS, PATTERNED
+from shop.silhouettes import OF_NOUN
 from tests.shop.conftest import small_shop
 
 # Of the catalogue of seed 1. Another one means that every shop that was seeded before is another catalogue's: raise
 # `pictures._DRAWN_AS` when drawings change, and think twice about the rest.
-DIGEST = "73c5121ab8b74eb97c6f14fe3ba80222e1d4083ad13c5b90c4ea011c8e3b90ab"
+DIGEST = "500253f7a30d69e68b8e19d64bb2afd3b95b15c3b99962f1ce480659a66a0b9c"
 
 
 def test_a_product_follows_from_seed_and_number_alone() -> None:
@@ -100,11 +102,48 @@ def test_events_that_go_on_are_shown_and_others_are_not(catalogue_of_12: list[Pr
     now = timezone.now()
     assert len(events.current(now)) == 4
     assert len(events.announcements(now)) == 2
-    story = events.event("winter-market", now)
-    assert {card.id for card in story.cards} == {row.pk for row in catalogue_of_12}
-    for over_or_not_yet in ("last-train", "spring-outside"):
+    assert [story.happening.slug for story in events.for_members(now)] == ["listening-room"]
+    for not_for_all in ("last-train", "spring-outside", "listening-room"):
         with pytest.raises(catalogue.NotThere):
-            events.event(over_or_not_yet, now)
+            events.event(not_for_all, now)
+
+
+@pytest.mark.django_db
+def test_an_event_shows_what_it_speaks_of() -> None:
+    small_shop(products=200, kinds=len(KINDS))
+    shelves = {told.slug: set(told.goods) for told in seeding_events.EVENTS}
+    assert set().union(*shelves.values()) <= {kind.slug for kind in KINDS}
+    for row in Event.objects.all():
+        goods = row.products.values_list("category__slug", flat=True)
+        assert set(goods) == shelves[row.slug], row.slug
+        assert seeding_events.GOODS <= len(goods) < seeding_events.GOODS + len(shelves[row.slug])
+
+
+def test_a_title_says_what_its_pictures_show() -> None:
+    """The pattern and the form, also of those that share their pictures."""
+    for number in [*range(1, 400), *range(10_000, 10_100)]:
+        one = seeding.draft(seed=1, number=number)
+        motif = one.motifs[0]
+        pattern = drawings.pattern_of(form=motif.form, series=motif.series)
+        assert one.title.startswith(PATTERNED.get(pattern, ADJECTIVES)), one.title
+        named = {form for noun, form in OF_NOUN.items() if f" {noun} " in one.title}
+        assert {motif.form} == (named or {KINDS[one.kind].form}), one.title
+
+
+def test_the_pattern_that_is_named_is_the_one_that_is_drawn() -> None:
+    """Bands differ from row to row and not along one; columns the other way round."""
+    for pattern, along in (("bands", (1, 0)), ("columns", (0, 1))):
+        series = next(f"{n}" for n in range(99) if drawings.pattern_of(form="poster", series=f"{n}") == pattern)
+        picture = drawings.draw(form="poster", colour="teal", view="front", series=series, size=400)
+        differences = [_steps(picture, step) for step in (along, along[::-1])]
+        assert 10 * differences[0] < differences[1], (pattern, differences)
+
+
+def _steps(picture: Image.Image, step: tuple[int, int]) -> int:
+    """The largest difference of two neighbours, in a part of the poster with nothing else on it."""
+    places = [(120 + 2 * step[0] * n, 90 + 2 * step[1] * n) for n in range(40)]
+    green = [picture.getpixel(place)[1] for place in places]  # type: ignore[index]
+    return int(max(abs(one - other) for one, other in pairwise(green)))
 
 
 @pytest.mark.django_db
