@@ -25,23 +25,29 @@ SEEN_KEPT = 50  # sightings of one customer
 @dataclass(frozen=True, slots=True)
 class Beside:
     """What stands beside a product. `bought_together`: false when nobody has bought it together with anything yet, and
-    the cards are the most popular ones of its category."""
+    the cards are the most popular ones of its category, whose name is `shelf`."""
 
     product_id: int
     title: str
+    shelf: str
     bought_together: bool
     cards: tuple[Card, ...]
 
 
 def beside(product: str) -> Beside:
     """By slug. Raises `NotThere`. Costs no query while the object cache has it."""
-    chosen = object_cache.get(f"beside:{product}", tags=frozenset(), seconds=IDS_SECONDS, make=lambda: _choose(product))
+    chosen = object_cache.get(
+        f"beside:{product}",
+        tags=frozenset({changes.DEPARTMENTS}),
+        seconds=IDS_SECONDS,
+        make=lambda: _choose(product),
+    )
     cards = _cards(chosen["ids"])[:SHOWN]
-    return Beside(chosen["product"], chosen["title"], chosen["together"], cards)
+    return Beside(chosen["product"], chosen["title"], chosen["shelf"], chosen["together"], cards)
 
 
 def _choose(slug: str) -> dict[str, Any]:
-    found = Product.objects.filter(slug=slug, active=True).values("pk", "title", "category").first()
+    found = Product.objects.filter(slug=slug, active=True).values("pk", "title", "category", "category__name").first()
     if found is None:
         raise NotThere(f"There is no product {slug[:120]}.")
     ids = list(
@@ -52,6 +58,7 @@ def _choose(slug: str) -> dict[str, Any]:
     return {
         "product": found["pk"],
         "title": found["title"],
+        "shelf": found["category__name"],
         "together": bool(ids),
         "ids": ids or _popular_of(found["category"], without=found["pk"]),
     }
