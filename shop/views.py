@@ -95,7 +95,9 @@ def product(*, query: Query, product: str) -> Page:
 
 @kept("search")
 def search(*, query: Query) -> Page:
-    text, chosen = " ".join(query.get("q", "").split()), query.get("category", "")
+    text, chosen = _words(query.get("q", "")), query.get("category", "")
+    if chosen and chosen not in {mark["slug"] for mark in _menu()}:
+        raise Http404("There is no such department.")
     page: dict[str, Any] = {"text": text[:SHOWN_TEXT], "chosen": chosen, "typed": query}
     try:
         asked = filters.read({**query, "sort": ""})
@@ -170,6 +172,11 @@ def _menu() -> list[dict[str, str]]:
         ]
 
     return object_cache.get("menu", tags=(changes.DEPARTMENTS,), seconds=MENU_SECONDS, make=make)
+
+
+def _words(text: str) -> str:
+    """Without what no keyboard types and no page can show, such as NUL."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 
 def _tags(cards: Iterable[Card]) -> set[str]:

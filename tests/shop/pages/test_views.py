@@ -172,6 +172,8 @@ def test_a_search_shows_what_it_found_and_what_it_looked_for_instead(client: Cli
         ({"q": "x" * 10_000}, 400, "at most"),
         ({"q": "lamp", "low": "x"}, 422, "lowest price"),
         ({"q": "lamp", "page": "77777"}, 404, "page"),
+        ({"q": "lamp", "category": "nope"}, 404, "no such department"),
+        ({"q": "la\0mp\x1b\u202e \r\nx"}, 200, "la mp x"),
         ({"q": '<script>alert(1)</script> AND title:"* ~9 ^'}, 200, "&lt;script&gt;"),
     ],
 )
@@ -184,6 +186,15 @@ def test_searches_that_nobody_means(
     assert says in body
     assert "x" * 200 not in body
     assert "<script>alert" not in body
+    assert not re.search("[\0\x1b\u202e]", body)
+
+
+def test_pictures_that_are_not_seen_at_once_are_loaded_late(client: Client, first: Product) -> None:
+    shelf = client.get(f"/shop/c/{first.category.slug}/").content.decode()
+    late = ['loading="lazy"' in picture for picture in re.findall(r'<img [^>]*width="320"[^>]*>', shelf)]
+    assert late == [False] * 4 + [True] * (first.category.products.count() - 4)
+    slides = re.findall(r'<img [^>]*width="960"[^>]*>', client.get(f"/shop/p/{first.slug}/").content.decode())
+    assert ['loading="lazy"' in picture for picture in slides] == [False, True, True]
 
 
 def test_an_error_in_the_shop_speaks_of_the_shop(client: Client, db: None) -> None:
