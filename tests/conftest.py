@@ -31,6 +31,13 @@ def now() -> datetime:
     return timezone.now()
 
 
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch, now: datetime) -> datetime:
+    """The time stands: no minute turns while a test counts what is allowed in one."""
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    return now
+
+
 @pytest.fixture(autouse=True)
 def _fresh_process_memory() -> None:
     """What the process remembers between requests must not pass from one test's database to the next."""

@@ -140,12 +140,11 @@ class TestSignup:
     def test_our_own_page_is_taken(self, client: Client, sale: Sale, headers: dict[str, str]) -> None:
         assert sign_up(client, **headers).status_code == 202
 
+    @pytest.mark.usefixtures("still")
     def test_too_many_from_one_client_wait(self, client: Client, sale: Sale, settings: Settings) -> None:
         settings.SIGNUPS_PER_MINUTE = 3
-        assert [sign_up(client, f"v{n}@example.org").status_code for n in range(4)][:3] == [202, 202, 202]
+        assert [sign_up(client, f"v{n}@example.org").status_code for n in range(3)] == [202, 202, 202]
         refused = sign_up(client, "late@example.org")
-        if refused.status_code == 202:  # the minute turned over in between
-            refused = [sign_up(client, f"w{n}@example.org") for n in range(4)][-1]
         is_problem(refused, 429)
         assert 1 <= int(refused["Retry-After"]) <= 60
 

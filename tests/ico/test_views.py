@@ -198,6 +198,7 @@ def test_a_signup_from_another_site_is_refused(sale: Sale) -> None:
     assert not Entrant.objects.exists()
 
 
+@pytest.mark.usefixtures("still")
 def test_too_many_signups_are_asked_to_wait(browser: Client, sale: Sale, settings: Any) -> None:
     settings.SIGNUPS_PER_MINUTE = 2
     answers = [browser.post("/signup/", {"email": f"p{n}@example.org"}) for n in range(3)]
