@@ -1,6 +1,6 @@
 """What the shop's caches tell Prometheus."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 AGES = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0)
 
@@ -28,4 +28,10 @@ OBJECTS = Counter(
 )
 OBJECT_AGE = Histogram(
     "stampede_object_cache_age_seconds", "Age of the kept objects that were used, by name.", ["name"], buckets=AGES
+)
+LOOKED_AT = Gauge(
+    "stampede_changes_looked_at_seconds",
+    "When the web process that looked longest ago did look for changes of the shop: Unix time.",
+    ["table"],  # with a label a process that never looks says nothing, instead of 0
+    multiprocess_mode="livemin",
 )

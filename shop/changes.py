@@ -20,6 +20,7 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from config.faults import words
+from shop.cache_counters import LOOKED_AT
 from shop.discoveries import Discoveries, News
 from shop.models import Change
 
@@ -134,7 +135,7 @@ class Watch:
     def look(self, connection: BaseDatabaseWrapper) -> None:
         """Read what is new and tell it."""
         with self._lock:
-            asked = self._clock()
+            asked, began = self._clock(), time.time()
             if self._doubted:
                 self._make_sure(connection)
             new = [row for row in self._rows(connection, self._floor) if row[0] not in self._seen]
@@ -143,6 +144,7 @@ class Watch:
             self._raise_floor(now)
             self._hear([f"{number}|{at}|{tag}" for number, tag, at in new] + self._once_more())
             self.looked_at = asked
+            LOOKED_AT.labels("shop_change").set(began)
 
     def is_behind(self) -> bool:
         """It did look, and has not got through for a while."""
