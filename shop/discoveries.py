@@ -27,11 +27,13 @@ def boot() -> str:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What this process had not heard, each name with its moment, in that order. `until`: whatever was discovered up to
-    then by any process of this machine has been heard now."""
+    """What is new in the journal, each name with its moment, in that order. `until`: whatever was discovered up to then
+    by any process of this machine has been heard now. `first`: the names that this process had never heard; one that it
+    noted on a full disk comes again when another process has noted it."""
 
     heard: tuple[tuple[float, str], ...]
     until: float
+    first: frozenset[str]
 
 
 class Discoveries:
@@ -47,13 +49,15 @@ class Discoveries:
         """Note what nobody has seen before, now; and hear what is new. A disk that is full costs some pages a second
         making, and nothing else."""
         with self._lock:
+            heard: list[tuple[float, str]] = []
             try:
                 with self._alone():
-                    return self._exchanged(names)
+                    until = self._exchange(names, heard)
             except OSError as error:
                 logger.warning("what changed is not told to this machine's other processes: %s", error)
-                now = self._clock()
-                return News(tuple((now, name) for name in names), now)
+                until = self._clock()
+                heard += [(until, name) for name in self._unheard(names, heard)]
+            return News(tuple(heard), until, self._remember(heard))
 
     def forget(self) -> None:
         """Everything, for all processes (another database, as between tests)."""
@@ -63,40 +67,55 @@ class Discoveries:
             for path in _folder().glob("*-*"):
                 path.unlink(missing_ok=True)
 
-    def _exchanged(self, names: Collection[str]) -> News:
+    def _exchange(self, names: Collection[str], heard: list[tuple[float, str]]) -> float:
+        """Adds to `heard`, so that what was read is not lost when writing fails. Returns the moment."""
         now = self._clock()
         hour = int(now // _HOUR)
         self._leave_behind(hour)
-        heard = [*self._read(hour - 1), *self._read(hour)]
-        new = [name for name in names if not self._knows(name)]
+        heard += self._read(hour - 1)
+        heard += self._read(hour)
+        new = self._unheard(names, heard)
         if new:
             # Begins on a line of its own, whatever a process that was killed has left there.
             with _path(hour).open("a") as file:
                 file.write("\n" + "".join(f"{now!r} {name}\n" for name in new))
             heard += self._read(hour)
-        return News(tuple(heard), now)
+        return now
+
+    def _unheard(self, names: Collection[str], heard: Collection[tuple[float, str]]) -> list[str]:
+        just = {name for _, name in heard}
+        return [name for name in names if name not in just and not self._knows(name)]
 
     def _knows(self, name: str) -> bool:
         return any(name in names for names in self._known.values())
+
+    def _remember(self, heard: Collection[tuple[float, str]]) -> frozenset[str]:
+        """Returns the names that were not known."""
+        first = frozenset(name for _, name in heard if not self._knows(name))
+        for moment, name in heard:
+            self._known.setdefault(int(moment // _HOUR), set()).add(name)
+        return first
 
     def _read(self, hour: int) -> list[tuple[float, str]]:
         """What has been noted since this was read last."""
         path = _path(hour)
         size = path.stat().st_size if path.exists() else 0
         at = self._read_to.get(hour, 0)
-        if size <= at:
+        if size == at:
+            return []
+        if size < at:  # somebody has emptied the folder, and another process may have begun anew
+            at = self._read_to[hour] = 0
+        if not size:
             return []
         with path.open() as file:
             file.seek(at)
             lines = file.read().splitlines()
             self._read_to[hour] = file.tell()
-        found = [parsed for line in lines if (parsed := _parsed(line))]
-        self._known.setdefault(hour, set()).update(name for _, name in found)
-        return found
+        return [parsed for line in lines if (parsed := _parsed(line))]
 
     def _leave_behind(self, hour: int) -> None:
-        for old in [one for one in self._known if one < hour - 1]:
-            del self._known[old]
+        for old in [one for one in {*self._known, *self._read_to} if one < hour - 1]:
+            self._known.pop(old, None)
             self._read_to.pop(old, None)
             _path(old).unlink(missing_ok=True)
 

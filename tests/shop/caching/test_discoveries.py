@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def test_a_change_has_one_moment_for_all_processes_and_is_told_once() -> None:
 
 def test_without_the_journal_a_page_that_one_made_looks_old_to_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     def alone(self: Discoveries, names: list[str]) -> News:
-        return News(tuple((self._clock(), name) for name in names), self._clock())
+        return News(tuple((self._clock(), name) for name in names), self._clock(), frozenset(names))
 
     monkeypatch.setattr(Discoveries, "exchange", alone)
     assert two_looks() == ([({"home"}, 100.0)], [({"home"}, 100.4)])
@@ -62,8 +64,8 @@ def test_what_another_process_discovered_is_heard_though_the_own_reading_of_rows
     (one, _), (other, told) = process(clock), process(clock)
     rows = other._rows
 
-    def too_early(connection: Any) -> Any:
-        before = rows(connection)
+    def too_early(connection: Any, above: int) -> Any:
+        before = rows(connection, above)
         changes.tell(["home"])
         one.look(connection)
         return before
@@ -119,7 +121,40 @@ def test_a_full_disk_leaves_each_process_with_what_it_saw(monkeypatch: pytest.Mo
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "open", full)
-    assert Discoveries(Hands()).exchange(["1|a|home"]) == News(((100.0, "1|a|home"),), 100.0)
+    name = "1|a|home"
+    assert Discoveries(Hands()).exchange([name]) == News(((100.0, name),), 100.0, frozenset({name}))
+
+
+def test_a_change_that_comes_in_twice_is_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was noted here while the disk was full, and by another process when there was room again: a version that went
+    back would find the objects of before the change."""
+    clock = Hands()
+    (one, told), (other, _) = process(clock), process(clock)
+    changes.tell(["home"])
+    with monkeypatch.context() as patched:
+        patched.setattr(one._discoveries, "_alone", full_disk)
+        one.look(connection)
+    seen = dict(one.versions)
+    clock.at = 101.0
+    other.look(connection)
+    one.look(connection)
+    assert one.versions == seen == other.versions != {}
+    # But its other moment is told: until then the other process may have made pages of what was before.
+    assert told == [({"home"}, 100.0), ({"home"}, 101.0)]
+
+
+def full_disk() -> AbstractContextManager[None]:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_journal_that_was_removed_is_begun_anew_and_heard() -> None:
+    clock = Hands()
+    one, other = Discoveries(clock), Discoveries(clock)
+    one.exchange(["1|a|home", "2|a|home"])
+    other.exchange([])
+    shutil.rmtree(discoveries._folder())
+    assert one.exchange(["3|a|home"]).first == {"3|a|home"}
+    assert other.exchange([]).first == {"3|a|home"}
 
 
 def test_files_of_long_ago_are_removed() -> None:

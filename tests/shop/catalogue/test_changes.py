@@ -103,28 +103,85 @@ def test_nothing_is_told_before_it_is_committed() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_watch_that_runs_survives_a_database_that_goes_and_tells_all_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of the last hour, for the database that comes back may be another one."""
+@pytest.mark.parametrize("another", [False, True])
+def test_a_watch_that_runs_survives_a_database_that_goes(monkeypatch: pytest.MonkeyPatch, another: bool) -> None:
+    """It tells all again when the one that comes back is another one, and not when it only did not answer."""
     monkeypatch.setattr(changes, "LOOK_SECONDS", 0.02)
     watch = Watch()
     heard, rows, gone = listening(watch), watch._rows, []
 
-    def sometimes(own: BaseDatabaseWrapper) -> list[tuple[int, str]]:
+    def sometimes(own: BaseDatabaseWrapper, above: int) -> list[changes.Row]:
         if gone:
             raise OperationalError(2006, gone.pop())
-        return rows(own)
+        return rows(own, above)
 
     monkeypatch.setattr(watch, "_rows", sometimes)
     changes.tell(["home"])
     watch.start()
     watch.start()
     until(lambda: heard == [{"home"}], "the first look", seconds=10)
+    if another:
+        monkeypatch.setattr(changes, "_server", lambda own: "another")
     gone.append("gone")
     until(lambda: not gone, "a look that fails", seconds=10)
     changes.tell(["deals"])
     until(lambda: {"deals"} <= set().union(*heard[1:]), "a look after it", seconds=10)
-    assert {"home"} <= set().union(*heard[1:])
     watch.stop()
+    assert ({"home"} <= set().union(*heard[1:])) is another
+
+
+def failed(watch: Watch) -> None:
+    watch._doubted = True
+
+
+@pytest.mark.django_db
+def test_a_failed_look_at_the_same_database_costs_nothing() -> None:
+    clock = Hands()
+    watch = Watch(clock=clock)
+    changes.tell(["home"])
+    watch.look(connection)
+    heard, versions = listening(watch), dict(watch.versions)
+    clock.at += changes.OVERLAP_SECONDS + 1
+    for _ in range(2):
+        failed(watch)
+        watch.look(connection)
+    assert (heard, watch.versions) == ([], versions)
+
+
+@pytest.mark.django_db
+def test_a_row_of_long_ago_that_was_cleared_makes_no_other_database(now: datetime) -> None:
+    watch = Watch()
+    changes.tell(["home"])
+    Change.objects.update(at=now - timedelta(seconds=changes.KEPT_SECONDS))
+    watch.look(connection)
+    heard = listening(watch)
+    Change.objects.all().delete()
+    failed(watch)
+    watch.look(connection)
+    assert heard == []
+
+
+@pytest.mark.django_db
+def test_a_database_without_rows_that_were_seen_is_another_one_and_told_once_by_all_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Numbers are given anew there. What the lost changes were is not known: everything is told."""
+    monkeypatch.setattr(changes.time, "time", lambda: 1_000.0)
+    clock = Hands()
+    one, other = Watch(clock=clock), Watch(clock=clock)
+    changes.tell(["deals", "home"])
+    one.look(connection)
+    other.look(connection)
+    heard, versions, lost = listening(other), dict(other.versions), Change.objects.get(tag="home")
+    lost.delete()
+    Change.objects.create(pk=lost.pk, tag="events")
+    for watch in (one, other):
+        failed(watch)
+        clock.at += 1
+        watch.look(connection)
+    assert heard == [{"deals", "home", "events"}]
+    assert all(other.versions[tag] != version for tag, version in versions.items())
+    assert one.versions == other.versions
 
 
 @pytest.mark.django_db
