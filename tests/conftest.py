@@ -44,10 +44,11 @@ def _fresh_process_memory() -> None:
     from django.core.cache import cache
 
     from ico import board, waitlist
-    from shop import page_cache
+    from shop import changes, page_cache
 
     cache.clear()
     page_cache.forget()
+    changes.forget()  # numbers of changes are given again when a test's rows are rolled back
     board.forget()
     waitlist.forget()
 

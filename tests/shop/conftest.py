@@ -5,14 +5,8 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from shop import changes, seeding
+from shop import seeding
 from shop.models import Product
-
-
-@pytest.fixture(autouse=True)
-def _nothing_seen_before() -> None:
-    """Numbers of changes are given again when a test's rows are rolled back."""
-    changes.forget()
 
 
 def small_shop(*, products: int = 12, kinds: int = 3, seed: int = 1) -> list[Product]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.contrib.auth.models import User
 
-from shop import catalogue, recommendations, together
+from shop import catalogue, changes, recommendations, together
 from shop.models import Product, Sighting
 from shop.wares import NotThere
 from tests.shop.recommending.conftest import bought
@@ -53,12 +53,20 @@ def test_until_something_was_bought_with_it_the_most_popular_of_its_category_sta
     assert [card.id for card in found.cards] == [one.pk for one in sorted(same, key=lambda one: -one.popularity)]
 
 
-def test_what_is_withdrawn_is_not_recommended(catalogue_of_12: list[Product], ann: User, now: datetime) -> None:
+@pytest.mark.parametrize("watched", [False, True])
+def test_what_is_withdrawn_is_not_recommended(
+    catalogue_of_12: list[Product], ann: User, now: datetime, watched: bool
+) -> None:
+    """Where nobody looks for changes nothing is kept."""
     lamp, *others = catalogue_of_12
+    if watched:
+        changes.look_now()
     bought(ann, *catalogue_of_12[:9], at=now)
     together.count(since=None, now=now)
     assert ids(lamp) == [one.pk for one in others[: recommendations.SHOWN]]
     catalogue.withdraw(product_id=others[0].pk)
+    if watched:
+        changes.look_now()
     assert ids(lamp) == [one.pk for one in others[1 : recommendations.SHOWN + 1]]
 
 
