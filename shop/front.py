@@ -40,6 +40,7 @@ class Way:
 class FrontMiddleware:
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
+        _ = pages.folder  # of the code that this process runs
         self._ways: dict[str, Way] = {}
         self._hosts: set[str] = set()
 
@@ -48,6 +49,8 @@ class FrontMiddleware:
         if response is not None:
             return response
         answer = self.get_response(request)
+        if answer.status_code == 304:
+            del answer.headers["Content-Length"]  # of what is not sent; somebody on the way has counted it
         found = getattr(answer, "kept", None)
         return answer if found is None else self._noted(request, answer, found)
 
@@ -55,9 +58,12 @@ class FrontMiddleware:
         """The page if it is fresh. With provenance each answer says how old it is, which is told further in."""
         meta = request.META
         query = meta.get("QUERY_STRING")
-        name = f"{request.path}?{query}" if query else request.path
+        path = request.path  # unescaped: a question mark in it begins no query
+        name = f"{path}?{query}" if query else path
         way = self._ways.get(name)
         if way is None or request.method not in ("GET", "HEAD") or meta.get("HTTP_HOST", "") not in self._hosts:
+            return None
+        if "?" in path:
             return None
         found = pages.get(name)
         if found is None or judge(found, way.policy) is not State.FRESH:

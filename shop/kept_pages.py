@@ -14,7 +14,8 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -29,7 +30,8 @@ logger = logging.getLogger(__name__)
 
 MEMORY_BYTES = 32 * 1024 * 1024  # of one process: about a thousand pages, packed and not
 FILES = 20_000  # of one machine; a shop of 1,250 products has about 1,700 pages without searches
-SWEPT_EVERY = 500  # files written by one process
+FILE_BYTES = 512 * 1024 * 1024  # of one machine; a page takes between 10 and 50 kB, packed and not
+SWEPT_EVERY = 500  # files written by one process; so many of each process may be there beyond the bounds
 _MADE_FROM = (".py", ".html", ".toml", ".json")
 _OLD_DRAFT_SECONDS = 60.0
 _OLD_FOLDER_SECONDS = 86_400.0  # of another release, that may still be running beside this one
@@ -37,13 +39,15 @@ _OLD_FOLDER_SECONDS = 86_400.0  # of another release, that may still be running 
 
 @dataclass(slots=True)
 class Kept:
-    """One page. `began`: it shows what was discovered until then (`time.monotonic`). `as_of`: when its making began, in
-    seconds since 1970."""
+    """One page. `began`: it shows what was discovered until then. `made`: when its making began; a process that has
+    not heard for a while makes pages that are young and show only what it has heard (both `time.monotonic`). `as_of`:
+    the same as `made`, in seconds since 1970."""
 
     name: str
     kind: str
     tags: frozenset[str]
     began: float
+    made: float
     as_of: float
     content_type: str
     etag: str
@@ -60,13 +64,13 @@ class Kept:
 
 
 def page(
-    *, name: str, kind: str, tags: frozenset[str], began: float, as_of: float, content_type: str, body: str
+    *, name: str, kind: str, tags: frozenset[str], began: float, made: float, as_of: float, content_type: str, body: str
 ) -> Kept:
     """A page that was just rendered, with its ETag and packed form."""
     raw = body.encode()
     etag = f'W/"{blake2b(raw, digest_size=12).hexdigest()}"'  # weak: packed and not packed are the same page
     packed = gzip.compress(raw, compresslevel=6, mtime=0)
-    return Kept(name, kind, tags, began, as_of, content_type, etag, raw, packed)
+    return Kept(name, kind, tags, began, made, as_of, content_type, etag, raw, packed)
 
 
 class Pages:
@@ -80,9 +84,9 @@ class Pages:
 
     @cached_property
     def folder(self) -> Path:
-        folder = Path(settings.DATA_DIR) / "pages" / f"{boot()}-{_release()}"
-        (folder / "locks").mkdir(parents=True, exist_ok=True)
-        return folder
+        """Asked for when a process begins: it goes on with the code of then, whatever is laid over it later. Who writes
+        there makes it: anybody may remove it at any time."""
+        return Path(settings.DATA_DIR) / "pages" / f"{boot()}-{_release()}"
 
     def get(self, name: str) -> Kept | None:
         """From memory, else from its file."""
@@ -96,23 +100,28 @@ class Pages:
         """The newest that any process of this machine has made."""
         known = self._memory.get(name)
         found = _read(self._path(name))
-        if found is None or found.name != name or (known is not None and found.began <= known.began):
+        if found is None or found.name != name:
+            return known
+        if known is not None and (found.began, found.made) <= (known.began, known.made):
             return known
         self._remember(found)
         return found
 
-    def put(self, kept: Kept) -> None:
+    def put(self, kept: Kept) -> bool:
+        """Whether it is time to `sweep`: at the first of a process, and every so many."""
         self._remember(kept)
         _write(self._path(kept.name), kept)
         self._written += 1
-        if self._written % SWEPT_EVERY == 0:
-            self.sweep()
+        return self._written % SWEPT_EVERY == 1
 
     def drop(self, name: str) -> None:
         """It is no page any more."""
         with self._lock:
             self._forget(name)
-        self._path(name).unlink(missing_ok=True)
+        try:
+            self._path(name).unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("the file of a page that is gone stays: %s", error)
 
     def forget(self) -> None:
         """Everything, for all processes of this machine (another database, as between tests)."""
@@ -130,15 +139,19 @@ class Pages:
                 yield found
 
     def sweep(self) -> None:
-        """Remove the oldest files beyond the bound, and folders of releases that are gone."""
-        files = sorted(self.folder.glob("*.page"), key=_written_at, reverse=True)
-        for path in files[FILES:]:
-            path.unlink(missing_ok=True)
-        for path in self.folder.glob("*.draft"):  # of a process that was killed while it wrote
-            if _written_at(path) < time.time() - _OLD_DRAFT_SECONDS:
+        """Remove the oldest files beyond the bounds, and folders of releases that are gone. Takes up to a second for a
+        full folder."""
+        kept = total = 0
+        for _, size, path in sorted(_stats(self.folder.glob("*.page")), reverse=True):
+            kept, total = kept + 1, total + size
+            if kept > FILES or total > FILE_BYTES:
                 path.unlink(missing_ok=True)
-        for folder in self.folder.parent.iterdir():
-            newest = max((_written_at(path) for path in folder.glob("*.page")), default=_written_at(folder))
+        for written_at, _, path in _stats(self.folder.glob("*.draft")):  # of a process that was killed while it wrote
+            if written_at < time.time() - _OLD_DRAFT_SECONDS:
+                path.unlink(missing_ok=True)
+        for written_at, _, folder in _stats(self.folder.parent.glob("*")):
+            # One that is still in use after all costs its release a making of each page.
+            newest = max((at for at, _, _ in _stats(folder.glob("*.page"))), default=written_at)
             if folder != self.folder and newest < time.time() - _OLD_FOLDER_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -197,6 +210,7 @@ def _write(path: Path, kept: Kept) -> None:
         "kind": kept.kind,
         "tags": sorted(kept.tags),
         "began": kept.began,
+        "made": kept.made,
         "as_of": kept.as_of,
         "content_type": kept.content_type,
         "etag": kept.etag,
@@ -205,6 +219,7 @@ def _write(path: Path, kept: Kept) -> None:
     }
     draft = ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".draft")
         with os.fdopen(handle, "wb") as file:
             file.write(json.dumps(head).encode() + b"\n" + kept.body + kept.packed)
@@ -219,11 +234,12 @@ def _digest(name: str) -> str:
     return blake2b(name.encode(), digest_size=16).hexdigest()
 
 
-def _written_at(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+def _stats(paths: Iterable[Path]) -> Iterator[tuple[float, int, Path]]:
+    """When each of those that are still there was written, in seconds since 1970, and its bytes."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            yield found.st_mtime, found.st_size, path
 
 
 def _release() -> str:

@@ -7,15 +7,16 @@ is answered with it, and one thread in the background makes it anew.
 
 import fcntl
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -83,22 +84,38 @@ class Together(Generic[T]):
 
 @contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[None]:
-    """Alone on this machine. Raises `Busy` at once when it shall not wait, else `TakesTooLong` after `WAIT_SECONDS`."""
-    file = path.open("ab")
+    """Alone on this machine. Raises `Busy` at once when it shall not wait, else `TakesTooLong` after `WAIT_SECONDS`.
+    A disk that gives no lock costs a second making in another process, and nobody the answer."""
+    held = None
+    try:
+        held = _lock(path, wait=wait)
+    except OSError as error:
+        logger.warning("a page is made without the lock of this machine: %s", error)
+    try:
+        yield
+    finally:
+        if held is not None:
+            os.close(held)
+
+
+def _lock(path: Path, *, wait: bool) -> int:
+    """The file that is locked as long as it is open."""
+    path.parent.mkdir(parents=True, exist_ok=True)  # somebody may have emptied the folder
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         if not wait:
-            file.close()
+            os.close(file)
             raise Busy from None
         _wait_for(file)
-    try:
-        yield
-    finally:
-        file.close()
+    except OSError:
+        os.close(file)
+        raise
+    return file
 
 
-def _wait_for(file: IO[bytes]) -> None:
+def _wait_for(file: int) -> None:
     """The kernel wakes who waits for a file lock, but knows no bound for the waiting; so another thread waits, and
     gives the lock back when nobody wants it any more."""
     held, decided = threading.Event(), threading.Lock()
@@ -108,7 +125,7 @@ def _wait_for(file: IO[bytes]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         with decided:
             if given_up:
-                file.close()
+                os.close(file)
             held.set()
 
     threading.Thread(target=wait, name="page-lock", daemon=True).start()
@@ -126,7 +143,7 @@ class Renewers:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wanted: SimpleQueue[tuple[str, Callable[[], object]]] = SimpleQueue()
+        self._wanted: SimpleQueue[tuple[str, Callable[[], object]] | None] = SimpleQueue()
         self._names: set[str] = set()  # that wait or are being renewed
         self._resting: dict[str, float] = {}  # until when, after a failure
         self._threads = 0
@@ -142,9 +159,12 @@ class Renewers:
             self._begin_threads()
         self._wanted.put((name, renew))
 
-    def forget(self) -> None:
-        """What failed."""
-        self._resting.clear()
+    def end(self) -> None:
+        """Its threads end when they have done what they were asked for, and their database connections with them."""
+        with self._lock:
+            for _ in range(self._threads):
+                self._wanted.put(None)
+            self._threads = 0
 
     def idle(self) -> bool:
         """Nothing is being renewed."""
@@ -156,19 +176,21 @@ class Renewers:
             threading.Thread(target=self._go_on, name=f"page-renewer-{self._threads}", daemon=True).start()
 
     def _go_on(self) -> None:
-        while True:
-            name, renew = self._wanted.get()
+        while (wanted := self._wanted.get()) is not None:
+            name, renew = wanted
             try:
                 close_old_connections()  # the server may have been restarted since
                 renew()
                 self._resting.pop(name, None)
-            except Exception as error:  # noqa: BLE001 (told; the old page goes on being shown, and the next ask tries)
+            # Told, also what is no Exception; the old page goes on being shown, and the next ask tries.
+            except BaseException as error:  # noqa: BLE001
                 self._failed(name, error)
             finally:
                 with self._lock:
                     self._names.discard(name)
+        connections.close_all()
 
-    def _failed(self, name: str, error: Exception) -> None:
+    def _failed(self, name: str, error: BaseException) -> None:
         logger.warning("a page is shown old, for it cannot be renewed: %s: %s", type(error).__name__, error)
         with self._lock:
             if len(self._resting) > 1_000:

@@ -36,7 +36,7 @@ def get(name: str, *, tags: Iterable[str], seconds: float, make: Callable[[], T]
     A process that does not hear of changes makes it each time; so does everybody while there is no cache.
     """
     kind = name.partition(":")[0]
-    if changes.watch.looked_at is None:
+    if changes.watch.looked_at is None or changes.watch.is_behind():
         OBJECTS.labels(kind, "miss").inc()
         return make()
     key = f"shop:{name}:{_version(tags)}"

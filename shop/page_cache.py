@@ -28,7 +28,7 @@ from django.http.response import HttpResponseBase
 
 from config import database
 from config.origin import read_only
-from config.requests import busy, explain
+from config.requests import RETRY_AFTER_SECONDS, busy, explain
 from shop import changes, making
 from shop.cache_counters import PAGE_AGE, PAGES, REFUSED, RENDERINGS
 from shop.cache_policy import Policy, policies
@@ -55,6 +55,10 @@ Make = Callable[[], Page]
 
 class NotForEverybody(Exception):
     """A page that was to be kept holds what belongs to one person."""
+
+
+class PrimaryAway(Error):
+    """A page that is there is not made anew."""
 
 
 class State(Enum):
@@ -129,11 +133,13 @@ def judge(found: Kept | None, policy: Policy) -> State:
         changed = freshness.untrue_since(tags=found.tags, began=found.began)
         found.untrue_since = min(found.untrue_since, changed or found.untrue_since)
         found.checked = news
-    untrue = min(found.untrue_since, found.began + policy.page)
+    untrue = min(found.untrue_since, found.made + policy.page)
     if now >= untrue + policy.stale:
         return State.COLD
     # A process that was not yet told what changed before it began knows of no page of another one that it is true.
     told = found.mine or changes.watch.looked_at is not None
+    if changes.watch.is_behind():  # what changed meanwhile is not known: it is made anew as often as what is untrue
+        untrue = min(untrue, found.made + policy.stale)
     return State.FRESH if told and now < untrue else State.STALE
 
 
@@ -146,11 +152,12 @@ _rests_until = 0.0  # after a failure old pages are shown at once: a database th
 def _wait_for(name: str, old: Kept | None, *, policy: Policy, make: Make) -> Kept | Page:
     """An old page is better than none: when the database does not answer, or somebody else does not get done."""
     global _rests_until
-    if old is not None and time.monotonic() < _rests_until:
+    if old is not None and (time.monotonic() < _rests_until or _primary_is_away()):
         return old
     try:
         return _together.make(name, partial(_make_alone, name, policy=policy, make=make))
     except (Error, making.TakesTooLong):
+        old = old or pages.get(name)  # somebody else may have made one meanwhile
         if old is None:
             raise
         _rests_until = time.monotonic() + making.REST_SECONDS
@@ -163,6 +170,8 @@ def _make_alone(name: str, *, policy: Policy, make: Make, wait: bool = True) -> 
         found = pages.look_again(name)
         if found is not None and judge(found, policy) is State.FRESH:
             return found  # whoever held the lock before has made it
+        if found is not None and _primary_is_away():
+            raise PrimaryAway("the primary is away, and the old page is as right as a replica")
         return _make(name, policy=policy, make=make)
 
 
@@ -173,7 +182,7 @@ def _renew(name: str, *, policy: Policy, make: Make) -> None:
 
 
 def _make(name: str, *, policy: Policy, make: Make) -> Kept | Page:
-    began, as_of = _heard_until(), time.time()
+    began, begun, as_of = _heard_until(), time.monotonic(), time.time()
     try:
         made, from_primary = _rendered(make)
     except Exception as error:
@@ -181,20 +190,24 @@ def _make(name: str, *, policy: Policy, make: Make) -> Kept | Page:
         if isinstance(error, Http404):
             pages.drop(name)
         raise
-    if made.status != 200 or not from_primary:
+    if made.status != 200:
         RENDERINGS.labels(policy.kind, "other").inc()
         return made
     refuse_what_is_private(made.body)
+    if not from_primary:  # it is as old as may be: shown until the primary is there again, and made anew at once then
+        began = begun = begun - policy.page
     new = page(
         name=name,
         kind=policy.kind,
         tags=made.tags,
         began=began,
+        made=begun,
         as_of=as_of,
         content_type=made.content_type,
         body=made.body,
     )
-    pages.put(new)
+    if pages.put(new):
+        renewers.ask("(sweep)", pages.sweep)  # in its thread: nobody waits for it
     RENDERINGS.labels(policy.kind, "kept").inc()
     return new
 
@@ -205,11 +218,15 @@ def _heard_until() -> float:
 
 
 def _rendered(make: Make) -> tuple[Page, bool]:
-    """While the primary is away a replica is right for one answer, and not for keeping."""
-    if settings.REPLICAS and database.watch.is_gone(DEFAULT_DB_ALIAS):
+    """While the primary is away a replica is right where there is nothing else. Second, whether it was the primary."""
+    if _primary_is_away():
         return make(), False
     with database.primary("kept page"):
         return make(), True
+
+
+def _primary_is_away() -> bool:
+    return bool(settings.REPLICAS) and database.watch.is_gone(DEFAULT_DB_ALIAS)
 
 
 def refuse_what_is_private(body: str) -> None:
@@ -232,14 +249,17 @@ def respond(meta: Mapping[str, Any], found: Kept, *, state: State, policy: Polic
         response.headers["Content-Encoding"] = "gzip"
     else:
         response = HttpResponse(found.body, content_type=found.content_type)
-    # An old page must not be kept by the edge as if it were new: there it is asked for again at once.
-    edge = policy.edge if state is not State.STALE else 1
+    # An old page must not be kept by the edge as if it were new: there it is asked for again at once. Who has waited
+    # may have got one as well.
+    fresh = state is State.FRESH or (state is State.COLD and judge(found, policy) is State.FRESH)
+    edge = policy.edge if fresh else 1
     # Beyond that it may show it for as long again, while it asks for the next one.
     response.headers["Cache-Control"] = (
         f"public, max-age={policy.browser}, s-maxage={edge}, stale-while-revalidate={edge}"
     )
     response.headers["ETag"] = found.etag
-    response.headers["Content-Length"] = str(len(response.content))
+    if response.status_code != 304:  # it would speak of the page that is not sent
+        response.headers["Content-Length"] = str(len(response.content))
     if encodings is not None:  # the edge sends none, and keeps nothing that varies
         response.headers["Vary"] = "Accept-Encoding"
     _count(found, state)
@@ -263,6 +283,8 @@ def _count(found: Kept, state: State) -> None:
 def _unkept(made: Page) -> HttpResponse:
     response = HttpResponse(made.body, status=made.status, content_type=made.content_type)
     response.headers["Cache-Control"] = "no-store"
+    if made.status == 503:
+        response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response
 
 
@@ -276,8 +298,9 @@ def _absent(request: HttpRequest, nothing: Http404, policy: Policy) -> HttpRespo
 
 def forget() -> None:
     """All kept pages of this machine, and what this process heard of changes (another database, as between tests)."""
-    global _rests_until
+    global _rests_until, renewers
     _rests_until = 0.0
     pages.forget()
     freshness.forget()
-    renewers.forget()
+    renewers.end()
+    renewers = making.Renewers()

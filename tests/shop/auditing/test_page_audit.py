@@ -36,7 +36,8 @@ def order(now: datetime) -> Order:
 
 def keep(body: str, *, name: str = "/shop/c/house/", packed: str = "") -> None:
     """As the page cache would, if a view had found a way to know who asks."""
-    made = {"kind": "category", "tags": frozenset({"home"}), "began": time.monotonic(), "as_of": time.time()}
+    now = time.monotonic()
+    made = {"kind": "category", "tags": frozenset({"home"}), "began": now, "made": now, "as_of": time.time()}
     kept = kept_pages.page(name=name, content_type="text/html", body=body, **made)  # type: ignore[arg-type]
     if packed:
         kept.packed = kept_pages.page(name=name, content_type="text/html", body=packed, **made).packed  # type: ignore[arg-type]

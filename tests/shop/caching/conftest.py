@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from shop import cache_policy, page_cache
 from shop.cache_policy import Policy
 from shop.kept_pages import Kept
+from shop.making import Together
 from shop.page_cache import Page, State
 from tests.deadline import until
 
@@ -53,23 +55,9 @@ def shown() -> Iterator[Shown]:
     until(page_cache.renewers.idle, "nothing is renewed any more", seconds=20)
 
 
-def crowd(size: int, ask: Callable[[], object]) -> list[object]:
-    """What so many threads get that ask together; an exception counts as an answer."""
-    together, answers = threading.Barrier(size), []
-
-    def one() -> None:
-        together.wait(20)
-        try:
-            answers.append(ask())
-        except Exception as error:  # noqa: BLE001
-            answers.append(error)
-
-    threads = [threading.Thread(target=one) for _ in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return answers
+def waiting(together: Together[Any]) -> int:
+    """How many threads wait for what another one makes."""
+    return sum(len(running.done._cond._waiters) for running in list(together._running.values()))  # type: ignore[attr-defined]
 
 
 HIT, STALE, MISS = State.FRESH.value, State.STALE.value, State.COLD.value

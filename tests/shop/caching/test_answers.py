@@ -19,8 +19,9 @@ from django.test.utils import CaptureQueriesContext
 from prometheus_client import REGISTRY
 
 from config import database
+from config.requests import RETRY_AFTER_SECONDS
 from shop import catalogue, changes, page_cache
-from shop.kept_pages import pages
+from shop.kept_pages import Kept, pages
 from shop.models import Product, Variant
 from tests.deadline import until
 
@@ -101,6 +102,8 @@ def test_it_is_packed_for_who_takes_that_and_not_sent_twice(shop: list[Product])
     for known in (plain.headers["ETag"], f'"other", {plain.headers["ETag"]}', "*"):
         again = client.get("/shop/", headers={"If-None-Match": known})
         assert (again.status_code, again.content) == (304, b"")
+        for response in (again, Client().get("/shop/", headers={"If-None-Match": known})):  # the whole way as well
+            assert "Content-Length" not in response.headers
         assert again.headers["ETag"] == plain.headers["ETag"]
     assert client.get("/shop/", headers={"If-None-Match": '"other"'}).status_code == 200
     head = client.head("/shop/")
@@ -146,6 +149,19 @@ def test_absurd_pages_are_not_found_and_not_kept(shop: list[Product], query: str
     path = f"/shop/c/{shop[0].category.slug}/"
     assert Client().get(path + query).status_code == 404
     assert not list(pages.all())
+
+
+def test_an_escaped_question_mark_begins_no_query(shop: list[Product]) -> None:
+    client = Client()
+    path = f"/shop/c/{shop[0].category.slug}/"
+    assert client.get(f"{path}?sort=price").status_code == 200
+    assert client.get(f"{path}%3Fsort=price").status_code == Client().get(f"{path}%3Fsort=price").status_code == 404
+
+
+def test_a_page_that_is_not_ready_says_when_to_come_again() -> None:
+    answer = page_cache._unkept(page_cache.Page(body="not yet", tags=frozenset(), status=503))
+    assert answer.headers["Retry-After"] == str(RETRY_AFTER_SECONDS)
+    assert "Retry-After" not in page_cache._unkept(page_cache.Page(body="", tags=frozenset(), status=422)).headers
 
 
 def test_other_methods_and_foreign_hosts_are_refused_as_everywhere(shop: list[Product]) -> None:
@@ -236,7 +252,7 @@ def test_who_is_logged_in_gets_the_page_that_everybody_gets(shop: list[Product])
     assert b"ann@example.org" not in mine.content
 
 
-def test_pages_are_made_from_the_primary_and_nothing_is_kept_of_a_replica(
+def test_pages_are_made_from_the_primary_and_one_of_a_replica_is_old_from_the_start(
     shop: list[Product], monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     """A replica that lags would put the old price into a page that looks new."""
@@ -255,11 +271,14 @@ def test_pages_are_made_from_the_primary_and_nothing_is_kept_of_a_replica(
         make()  # the control: outside of the page cache this request reads from the replica
         page_cache.find("/a/", policy=policy, make=make)
         monkeypatch.setattr(database.watch, "is_gone", lambda alias: True)
-        page_cache.find("/b/", policy=policy, make=make)
+        found, _ = page_cache.find("/b/", policy=policy, make=make)
     finally:
         database._reading.reset(token)
     assert asked == ["replica1", "default", "replica1"]
-    assert [kept.name for kept in pages.all()] == ["/a/"]
+    assert isinstance(found, Kept)
+    assert page_cache.judge(found, policy) is page_cache.State.STALE
+    answer = page_cache.respond({}, found, state=page_cache.State.COLD, policy=policy)
+    assert "s-maxage=1," in answer.headers["Cache-Control"]
 
 
 def test_with_provenance_the_answer_says_where_it_is_from(shop: list[Product], settings: Any) -> None:

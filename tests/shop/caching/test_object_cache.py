@@ -13,7 +13,9 @@ from prometheus_client import REGISTRY
 
 from config import database
 from shop import changes, object_cache
-from tests.shop.caching.conftest import crowd
+from tests.deadline import until
+from tests.herd import herd
+from tests.shop.caching.conftest import waiting
 
 pytestmark = pytest.mark.django_db
 TAGS = frozenset({"category:3"})
@@ -106,8 +108,13 @@ def test_a_herd_makes_it_once_a_process() -> None:
         return make()
 
     source.make = slowly  # type: ignore[method-assign]
-    threading.Timer(0.3, go_on.set).start()
-    assert crowd(20, source.get) == ["first"] * 20
+    together = object_cache._together
+    letting_go = threading.Thread(
+        target=lambda: (until(lambda: waiting(together) == 19, "the herd is there", seconds=20), go_on.set())
+    )
+    letting_go.start()
+    assert herd(20, source.get) == ["first"] * 20
+    letting_go.join()
     assert source.made == 1
 
 
@@ -124,6 +131,14 @@ def test_who_does_not_hear_of_changes_makes_it_each_time(monkeypatch: pytest.Mon
     source = Source()
     source.get()
     monkeypatch.setattr(changes.watch, "looked_at", None)
+    source.value = "second"
+    assert source.get() == "second"
+
+
+def test_nor_does_one_whose_watch_is_behind_use_what_was_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source()
+    source.get()
+    monkeypatch.setattr(changes.watch, "heard_until", time.monotonic() - changes.BEHIND_SECONDS - 1)
     source.value = "second"
     assert source.get() == "second"
 

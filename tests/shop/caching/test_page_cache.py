@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.http import Http404
 
+from config import database
 from shop import changes, making, page_cache
 from shop.freshness import freshness
 from shop.kept_pages import Pages, pages
 from tests.deadline import until
-from tests.shop.caching.conftest import HIT, MISS, STALE, Shown, crowd
+from tests.herd import herd
+from tests.shop.caching.conftest import HIT, MISS, STALE, Shown, waiting
 
 NAME = "/shop/p/x/"
 
@@ -35,10 +41,19 @@ def renewed() -> None:
     until(page_cache.renewers.idle, "the renewal", seconds=20)
 
 
-def test_a_herd_on_a_cold_page_makes_it_once(shown: Shown) -> None:
+def held_herd(size: int, shown: Shown, held: Callable[[], bool]) -> list[object]:
+    """What a herd gets whose renderings are held until all of it is there."""
     shown.hold()
-    threading.Timer(0.2, shown.let_go.set).start()
-    assert crowd(30, shown.ask) == [("first", MISS)] * 30
+    letting_go = threading.Thread(target=lambda: (until(held, "the herd is there", seconds=20), shown.let_go.set()))
+    letting_go.start()
+    try:
+        return herd(size, shown.ask)
+    finally:
+        letting_go.join()
+
+
+def test_a_herd_on_a_cold_page_makes_it_once(shown: Shown) -> None:
+    assert held_herd(30, shown, lambda: waiting(page_cache._together) == 29) == [("first", MISS)] * 30
     assert shown.made == 1
     assert shown.ask() == ("first", HIT)
 
@@ -48,10 +63,7 @@ def test_without_the_rendering_in_common_and_the_lock_each_of_the_herd_makes_it(
 ) -> None:
     monkeypatch.setattr(page_cache, "_together", type("Alone", (), {"make": lambda self, name, make: make()})())
     monkeypatch.setattr(making.fcntl, "flock", lambda *args: None)
-    shown.hold()
-    threading.Timer(0.2, shown.let_go.set).start()
-    crowd(30, shown.ask)
-    assert shown.made > 10
+    held_herd(30, shown, lambda: shown.made == 30)
 
 
 def test_after_a_change_the_herd_is_answered_at_once_while_one_renews(shown: Shown) -> None:
@@ -59,11 +71,11 @@ def test_after_a_change_the_herd_is_answered_at_once_while_one_renews(shown: Sho
     shown.text = "second"
     shown.hold()
     told()
-    assert crowd(30, shown.ask) == [("first", STALE)] * 30  # nobody waits: the renewal is held
+    assert herd(30, shown.ask) == [("first", STALE)] * 30  # nobody waits: the renewal is held
     shown.let_go.set()
     renewed()
     assert shown.made == 2
-    assert crowd(30, shown.ask) == [("second", HIT)] * 30
+    assert herd(30, shown.ask) == [("second", HIT)] * 30
     assert shown.made == 2
 
 
@@ -110,11 +122,97 @@ def test_while_the_database_is_away_the_old_page_goes_on_however_old(shown: Show
         shown.ask("/shop/p/never-seen/")
 
 
+def test_while_the_primary_is_away_what_is_there_is_shown_and_a_replica_only_where_nothing_is(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    shown.ask("/stale/")
+    shown.ask("/cold/")
+    settings.REPLICAS = ["replica1"]
+    with monkeypatch.context() as away:
+        away.setattr(database.watch, "is_gone", lambda alias: True)
+        shown.made, shown.text, policy = 0, "of a replica", shown.policy
+        for name, old in (("/stale/", replace(policy, page=0)), ("/cold/", replace(policy, page=0, stale=0))):
+            shown.policy = old
+            for _ in range(20):
+                assert shown.ask(name)[0] == "first"
+                renewed()
+        assert shown.made == 0
+        shown.policy = policy
+        asked = [shown.ask("/nothing/") for _ in range(20)]
+        renewed()
+        assert asked == [("of a replica", MISS)] + [("of a replica", STALE)] * 19
+        assert shown.made == 1
+    page_cache.renewers._resting.clear()
+    shown.text = "of the primary"
+    assert shown.ask("/nothing/") == ("of a replica", STALE)
+    renewed()
+    assert shown.ask("/nothing/") == ("of the primary", HIT)
+
+
+@pytest.mark.parametrize("silent", [95.0, 700.0])
+def test_a_watch_that_is_behind_makes_no_page_old_from_the_start(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch, silent: float
+) -> None:
+    """It cannot look, and requests can: each would make its page."""
+    heard = time.monotonic() - silent
+    monkeypatch.setattr(changes.watch, "heard_until", heard)
+    monkeypatch.setattr(changes.watch, "looked_at", heard)
+    assert [shown.ask() for _ in range(20)] == [("first", MISS)] + [("first", HIT)] * 19
+    assert shown.made == 1
+    # What another process made later is known to be that, though neither has heard more.
+    known = pages.get(NAME)
+    assert known is not None
+    other = another()
+    other.put(replace(known, made=known.made + 1, body=b"later"))
+    assert pages.look_again(NAME) == other.get(NAME)
+    # Nobody knows what changed meanwhile: it is trusted no longer than what is untrue is shown, and then shown on.
+    known = pages.get(NAME)
+    assert known is not None
+    known.made -= shown.policy.stale + 1
+    assert page_cache.judge(known, shown.policy).value == STALE
+    known.made -= shown.policy.stale
+    assert page_cache.judge(known, shown.policy).value == STALE
+    monkeypatch.setattr(changes.watch, "heard_until", time.monotonic())
+    assert page_cache.judge(known, shown.policy).value == HIT
+
+
+def test_a_folder_that_is_removed_is_made_again(shown: Shown) -> None:
+    shown.ask()
+    shutil.rmtree(pages.folder.parent)
+    assert shown.ask() == ("first", HIT)
+    assert shown.ask("/another/") == ("first", MISS)
+    assert [kept.name for kept in pages.all()] == ["/another/"]
+
+
+def test_a_disk_without_locks_costs_nobody_the_answer(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(making.os, "open", full)
+    assert [shown.ask(), shown.ask()] == [("first", MISS), ("first", HIT)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_renewers_of_one_test_are_not_those_of_the_next() -> None:
+    """They keep connections, and look whether these are usable still: a test without a database would be refused."""
+    threads, ended = set(), []
+
+    def renew() -> None:
+        connection.ensure_connection()
+        threads.add(threading.current_thread())
+        connection.close = lambda: ended.append(True)
+
+    page_cache.renewers.ask("/a/", renew)
+    renewed()
+    page_cache.forget()
+    until(lambda: not any(thread.is_alive() for thread in threads), "it has ended", seconds=20)
+    assert (len(threads), ended) == (1, [True])
+
+
 def test_a_failure_is_everybodys_and_is_not_kept(shown: Shown) -> None:
     shown.failure = OperationalError(2002, "away")
-    shown.hold()
-    threading.Timer(0.2, shown.let_go.set).start()
-    assert [type(answer) for answer in crowd(20, shown.ask)] == [OperationalError] * 20
+    answers = held_herd(20, shown, lambda: waiting(page_cache._together) == 19)
+    assert [type(answer) for answer in answers] == [OperationalError] * 20
     assert shown.made == 1
     shown.failure = None
     assert shown.ask() == ("first", MISS)
@@ -212,6 +310,23 @@ def test_memory_and_disk_are_bounded(shown: Shown, monkeypatch: pytest.MonkeyPat
     assert "/hot/" in pages._memory  # what is asked for stays
     pages.sweep()
     assert len(list(pages.folder.glob("*.page"))) == 5
+    size = next(pages.folder.glob("*.page")).stat().st_size
+    monkeypatch.setattr("shop.kept_pages.FILE_BYTES", 3 * size + 100)
+    pages.sweep()
+    assert len(list(pages.folder.glob("*.page"))) == 3
+
+
+def test_a_process_sweeps_at_its_first_page_and_nobody_waits_for_it(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, swept_in = another(), []
+    monkeypatch.setattr(page_cache, "pages", other)
+    monkeypatch.setattr(other, "sweep", lambda: swept_in.append(threading.current_thread().name))
+    for number in range(5):
+        shown.ask(f"/cold/{number}/")
+    renewed()
+    assert len(swept_in) == 1
+    assert swept_in[0].startswith("page-renewer")
 
 
 def test_what_was_discovered_first_says_since_when_a_page_is_untrue() -> None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,15 +14,16 @@ import pytest
 from tests.deadline import until
 from tests.deploy.edge import Answer, ask
 from tests.deploy.web import ROOT, Web, web
+from tests.herd import herd
 
 pytestmark = pytest.mark.process
-HERD = 40
+HERD, WORKERS = 40, 2
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     data = tmp_path_factory.mktemp("shop")
-    with web(data, PROMETHEUS_MULTIPROC_DIR=str(data / "metrics"), STAMPEDE_WEB_WORKERS="2") as running:
+    with web(data, PROMETHEUS_MULTIPROC_DIR=str(data / "metrics"), STAMPEDE_WEB_WORKERS=str(WORKERS)) as running:
         manage(running, "seed_shop", "--products", "17", "--without-pictures")
         yield running
 
@@ -33,35 +35,38 @@ def manage(shop: Web, *arguments: str) -> str:
 
 
 def renderings(shop: Web, kind: str) -> int:
-    told = ask(shop.port, "/metrics").body.decode()
-    found = re.findall(rf'stampede_page_cache_renderings_total{{kind="{kind}",outcome="(\w+)"}} ([\d.]+)', told)
-    return int(sum(float(number) for _, number in found))
+    told = rf'stampede_page_cache_renderings_total{{kind="{kind}",outcome="\w+"}} ([\d.]+)'
+    return int(sum(float(number) for number in re.findall(told, metrics(shop))))
 
 
-def herd(shop: Web, path: str) -> list[Answer]:
-    together, answers = threading.Barrier(HERD), []
+def metrics(shop: Web) -> str:
+    return ask(shop.port, "/metrics").body.decode()
 
-    def one() -> None:
-        together.wait(30)
-        answers.append(ask(shop.port, path))
 
-    crowd = [threading.Thread(target=one) for _ in range(HERD)]
-    for person in crowd:
-        person.start()
-    for person in crowd:
-        person.join(60)
-    return answers
+def at_once(shop: Web, path: str) -> list[Answer]:
+    return herd(HERD, lambda: ask(shop.port, path))
+
+
+def all_have_looked(shop: Web) -> None:
+    """Each of both processes has looked for changes since now: what was told before was heard by both."""
+    now = time.time()
+    until(lambda: looked_at(shop) > now, "every process has looked for changes")
+
+
+def looked_at(shop: Web) -> float:
+    """When the one looked that did so longest ago; 0 while there is one that did not."""
+    told = re.findall(r"^stampede_changes_looked_at_seconds{.*} (\S+)$", metrics(shop), re.MULTILINE)
+    who_looks = list((shop.data / "metrics").glob("gauge_livemin_*"))
+    return float(told[0]) if len(who_looks) == WORKERS else 0.0
 
 
 def test_both_processes_together_make_each_page_once(shop: Web) -> None:
-    """Connections are shared out by the kernel: forty of them at once find both processes. What the seeding told both
-    of them has settled when a page is not made any more."""
+    """Connections are shared out by the kernel: forty of them at once find both processes."""
     path = manage(shop, "shell", "-v0", "-c", _ONE).split()[-1]
     variant, path = path.split(",")
-    ask(shop.port, "/shop/")
-    settled(shop, "home", "/shop/")
+    all_have_looked(shop)  # at what the seeding told
 
-    answers = herd(shop, path)
+    answers = at_once(shop, path)
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body for answer in answers}) == 1
     assert renderings(shop, "product") == 1
@@ -78,27 +83,14 @@ def test_both_processes_together_make_each_page_once(shop: Web) -> None:
     try:
         manage(shop, "shell", "-v0", "-c", _PRICE.format(variant))
         until(lambda: any(b"4,321.09" in body for body in seen), "the new price is shown", seconds=30)
-        settled(shop, "product", path)
+        all_have_looked(shop)
     finally:
         stop.set()
         for person in load:
             person.join(30)
     assert renderings(shop, "product") == 2  # the change was told to both processes, and one of them made it
     assert len(seen) == 2
-    assert all(b"4,321.09" in answer.body for answer in herd(shop, path))
-
-
-def settled(shop: Web, kind: str, path: str) -> None:
-    """Both processes have looked since: twice a second each of them does."""
-    counts: list[int] = []
-
-    def still() -> bool:
-        for _ in range(4):
-            ask(shop.port, path)
-        counts.append(renderings(shop, kind))
-        return len(counts) > 20 and len(set(counts[-20:])) == 1
-
-    until(still, "no further rendering", seconds=60)
+    assert all(b"4,321.09" in answer.body for answer in at_once(shop, path))
 
 
 _ONE = """
