@@ -248,8 +248,10 @@ def withdraw(*, product_id: int) -> None:
 @retried
 def bring_back(*, product_id: int) -> None:
     """The opposite of `withdraw`. Raises `NotThere`."""
-    _change(_locked(product_id), active=True)
-    changes.tell([changes.HOME])  # among the newest it bears no tag of a page that is kept already
+    row = _locked(product_id)
+    _change(row, active=True)
+    # Pages that were made while it was gone bear no tag of it: the newest, and its events.
+    changes.tell([changes.HOME, *(changes.event(pk) for pk in row.events.values_list("pk", flat=True))])
 
 
 @retried

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from shop import catalogue, changes
-from shop.models import Change, Picture, Product, Variant
+from shop.models import Change, Event, Picture, Product, Variant
 from tests.shop.conftest import small_shop
 
 pytestmark = pytest.mark.django_db
@@ -169,7 +170,7 @@ def test_a_stock_is_never_less_than_what_is_held(shirt: Product) -> None:
     assert told() == {changes.product(shirt.pk)}, "no shelf's order follows from a stock"
 
 
-def test_what_is_withdrawn_is_gone_everywhere_until_it_is_brought_back(shirt: Product) -> None:
+def test_what_is_withdrawn_is_gone_everywhere_until_it_is_brought_back(shirt: Product, now: datetime) -> None:
     mark = catalogue.category(shirt.category.slug)
     catalogue.withdraw(product_id=shirt.pk)
     assert catalogue.category(mark.slug).products == mark.products - 1
@@ -178,9 +179,11 @@ def test_what_is_withdrawn_is_gone_everywhere_until_it_is_brought_back(shirt: Pr
     with pytest.raises(catalogue.NotThere):
         catalogue.product(shirt.slug)
     assert told() == {changes.product(shirt.pk), changes.category(mark.id)}
+    event = Event.objects.create(slug="a", title="A", text="A.", starts_at=now, ends_at=now + timedelta(days=1))
+    event.products.add(shirt)
     catalogue.bring_back(product_id=shirt.pk)
     assert catalogue.product(shirt.slug).card.id == shirt.pk
-    assert changes.HOME in told()
+    assert {changes.HOME, changes.event(event.pk)} <= told()  # made meanwhile, they bear no tag of it
 
 
 def test_who_changes_what_is_not_there_is_told_so(catalogue_of_12: list[Product]) -> None:
