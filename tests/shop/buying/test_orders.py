@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from shop import cart, orders, payment, settling
+from shop import cart, orders, payment, placing, settling
 from shop.address_book import Destination
 from shop.models import CartLine, Change, Charge, Order, OrderLine, OrderMail, Product, Variant
-from tests.shop.buying.conftest import person, thing
+from tests.shop.buying.conftest import Left, person, thing
 
 pytestmark = pytest.mark.django_db
 
 HOME = Destination("Ann", "High Street 1", "10115", "Berlin", "DE")
-Left = Callable[[Variant], tuple[int, int]]
 
 
 def fill(user: User, now: datetime, **quantities: int) -> None:
@@ -477,7 +476,7 @@ def test_without_the_seal_a_price_is_ordered_that_nobody_was_shown(
     ann: User, lamp: Variant, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Negative control."""
-    monkeypatch.setattr(orders, "_sealed", lambda *of: "seal")
+    monkeypatch.setattr(placing, "_sealed", lambda *of: "seal")
     fill(ann, now, lamp=1)
     shown = key(ann)
     dearer(ann, now)
