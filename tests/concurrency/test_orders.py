@@ -320,7 +320,7 @@ def test_slow_payments_hold_up_nobody_elses(lamp: Variant, now: datetime, monkey
     at, patiences, let_go = [now], list[float](), threading.Event()
 
     class SlowBanks(payment.Dummy):
-        def charge(self, *, key: str, card: str, patience: float, **rest: Any) -> payment.Answer:
+        def charge(self, *, key: str, card: str, patience: float = 0.0, **rest: Any) -> payment.Answer:
             if card == "test-slow":
                 patiences.append(patience)
                 if patience == payment.FIRST_PATIENCE_SECONDS:

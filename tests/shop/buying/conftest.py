@@ -13,6 +13,9 @@ from shop.models import Address, Category, Product, Variant
 HEADERS = {"accept": "text/html,application/xhtml+xml", "sec-fetch-site": "same-origin"}
 
 
+Left = Callable[[Variant], tuple[int, int]]
+
+
 def thing(slug: str = "lamp", *, cents: int = 1_250, stock: int = 10, sizes: tuple[str, ...] = ("",)) -> Variant:
     """A product with a variant a size. Returns the first."""
     shelf, _ = Category.objects.get_or_create(slug="house", defaults={"name": "House"})
@@ -57,7 +60,7 @@ def anns(ann: User, browser: Client) -> Client:
 
 
 @pytest.fixture
-def left() -> Callable[[Variant], tuple[int, int]]:
+def left() -> Left:
     """Stock and reserved, as the table has them."""
 
     def read(variant: Variant) -> tuple[int, int]:

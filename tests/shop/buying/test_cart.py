@@ -181,6 +181,27 @@ def test_what_a_guest_gathered_joins_the_customers(lamp: Variant, ann: User, now
     assert Cart.objects.count() == 1
 
 
+def test_a_guests_cookie_shows_nothing_of_the_customer_whose_cart_it_joined(
+    browser: Client, lamp: Variant, settings: Any
+) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the usual takes its time
+    User.objects.create_user("ada@example.org", "ada@example.org", "three green boats")
+    cookie = put(browser, quantity=2).cookies["cart"].value
+    login = {"email": "ada@example.org", "password": "three green boats"}
+    assert browser.post("/account/login/", login).status_code == 303
+    assert (badge(browser)["count"], badge(browser)["signed_in"]) == (2, True)
+    thief = Client(headers=HEADERS)
+    thief.cookies["cart"] = cookie
+    assert badge(thief) == {"count": 0, "total_cents": 0, "currency": "EUR", "signed_in": False}
+    page = thief.get("/shop/cart/").content.decode()
+    assert "nothing in it yet" in page
+    assert "ada" not in page
+    assert thief.post("/shop/cart/update/", {"variant": lamp.pk, "quantity": 9}).status_code == 404
+    assert thief.get("/shop/checkout/")["Location"].startswith("/account/login/")
+    put(thief, quantity=5)  # begins a cart of its own
+    assert (badge(thief)["count"], badge(browser)["count"]) == (5, 2)
+
+
 def test_joining_never_takes_a_customers_cart(lamp: Variant, ann: User, now: datetime) -> None:
     bob = person("bob")
     his = cart.add(owner=cart.Owner(customer=bob.pk), product="lamp", variant=None, quantity=1, now=now)
