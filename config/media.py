@@ -1,10 +1,17 @@
 """Files that people are shown and that belong to no page: served from the data folder on the embedded default. On a
 stack nginx does it, or a bucket (`config/s3.py`)."""
 
-import mimetypes
-import re
+from __future__ import annotations  # File is generic for the type checker only
 
-from django.core.files.storage import default_storage
+import mimetypes
+import os
+import posixpath
+import re
+from typing import Any
+from uuid import uuid4
+
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
@@ -12,6 +19,24 @@ FOR_EVER = "public, max-age=31536000, immutable"  # a name follows from what is 
 # Nothing hidden, no way up: a part of a path begins with a letter or a digit.
 _LONGEST = 120  # as in `shop.models.Picture`; a file system may refuse longer ones
 _SAFE = re.compile(r"[a-z0-9][\w-]*(/[a-z0-9][\w-]*)*\.(jpg|png|webp)")
+
+
+class WholeFiles(FileSystemStorage):
+    """A folder in which a name is either absent or a whole file: it is written beside its place and moved there. Who
+    saves a name again replaces the file, as in a bucket."""
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        return name
+
+    def _save(self, name: str, content: File[Any]) -> str:
+        draft = posixpath.join(posixpath.dirname(name), f".{uuid4().hex}.draft")  # hidden: no address leads there
+        try:
+            super()._save(draft, content)  # type: ignore[misc]  # its stub lacks it
+            os.replace(self.path(draft), self.path(name))
+        except BaseException:
+            self.delete(draft)
+            raise
+        return name
 
 
 @require_safe

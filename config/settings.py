@@ -347,9 +347,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 50
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
-    "default": {
-        "BACKEND": "config.s3.S3Storage" if MEDIA_BY == "s3" else "django.core.files.storage.FileSystemStorage"
-    },
+    "default": {"BACKEND": "config.s3.S3Storage" if MEDIA_BY == "s3" else "config.media.WholeFiles"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 

@@ -87,13 +87,12 @@ def _draw_portion(motifs: list[Motif]) -> int:
 
 
 def _draw(motif: Motif) -> bool:
-    """The large one is written last: where it is, both are."""
+    """The large one is written last: where it is, both are, and the storage keeps nothing that was cut off."""
     if default_storage.exists(large(motif)):
         return False
     picture = drawings.draw(form=motif.form, colour=motif.colour, view=motif.view, series=motif.series, size=LARGE)
     for name, image in ((small(motif), picture.reduce(LARGE // SMALL)), (large(motif), picture)):
         written = BytesIO()
         image.save(written, "JPEG", quality=_QUALITY)
-        if not default_storage.exists(name):
-            default_storage.save(name, ContentFile(written.getvalue()))
+        default_storage.save(name, ContentFile(written.getvalue()))
     return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
+from django.core.files.storage import FileSystemStorage, default_storage
 from django.test import Client
 
 from config import media
@@ -96,3 +97,22 @@ def test_a_bucket_s_address_is_allowed_to_pages_and_the_folder_needs_none() -> N
         "data:",
         "https://cdn.example.org",
     ]
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    """A disk that is full in the middle of a file; Django's own storage keeps the first half for ever."""
+    storage, content = media.WholeFiles(tmp_path / "whole"), ContentFile(b"x" * 50_000)
+    plain = FileSystemStorage(tmp_path / "plain")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, hard))
+    try:
+        for one in (storage, plain):
+            with pytest.raises(OSError, match="too large"):
+                one.save(NAME, content)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (storage.exists(NAME), plain.exists(NAME)) == (False, True)
+    assert [path for path in (tmp_path / "whole").rglob("*") if path.is_file()] == []
+    storage.save(NAME, content)
+    assert storage.size(NAME) == 50_000
+    assert Path(storage.path(NAME)).stat().st_mode & 0o777 == 0o644  # another user's nginx reads it
