@@ -23,10 +23,13 @@ from config.media import FOR_EVER
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
 _ABSENT = {"404", "NoSuchKey", "NotFound"}
+_REFUSED = {"403", "AccessDenied", "Forbidden"}
+# Who may not list a bucket is told 403 for what is not there: a store does not tell strangers what it has.
+_NEEDED = "it takes s3:ListBucket on the bucket, s3:GetObject and s3:PutObject on what is in it (docs/settings.md)"
 
 
 class S3Storage(Storage):
-    """Errors other than a missing file are botocore's: `BotoCoreError`, `ClientError`."""
+    """Errors other than a missing file and a missing permission are botocore's: `BotoCoreError`, `ClientError`."""
 
     def get_available_name(self, name: str, max_length: int | None = None) -> str:
         return name
@@ -34,13 +37,16 @@ class S3Storage(Storage):
     def _save(self, name: str, content: File[Any]) -> str:
         content.seek(0)
         kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-        _client().put_object(
-            Bucket=settings.S3_BUCKET, Key=name, Body=content.read(), ContentType=kind, CacheControl=FOR_EVER
-        )
+        try:
+            _client().put_object(
+                Bucket=settings.S3_BUCKET, Key=name, Body=content.read(), ContentType=kind, CacheControl=FOR_EVER
+            )
+        except ClientError as error:
+            raise _as_file_error(error, name) from error
         return name
 
     def _open(self, name: str, mode: str = "rb") -> File[Any]:
-        """Raises `FileNotFoundError`. Whole, in memory: pictures are small."""
+        """Raises `FileNotFoundError`, `PermissionError`. Whole, in memory: pictures are small."""
         try:
             answer = _client().get_object(Bucket=settings.S3_BUCKET, Key=name)
         except ClientError as error:
@@ -48,6 +54,7 @@ class S3Storage(Storage):
         return ContentFile(answer["Body"].read(), name)
 
     def exists(self, name: str) -> bool:
+        """Raises `PermissionError` where a missing file is not told from a forbidden one."""
         try:
             self._head(name)
         except FileNotFoundError:
@@ -73,6 +80,8 @@ class S3Storage(Storage):
 
 def _as_file_error(error: ClientError, name: str) -> Exception:
     code = error.response.get("Error", {}).get("Code", "")
+    if code in _REFUSED:
+        return PermissionError(f"the bucket {settings.S3_BUCKET} refuses {error.operation_name} of {name}: {_NEEDED}")
     return FileNotFoundError(f"{name} is not in the bucket") if code in _ABSENT else error
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 from urllib.request import urlopen
 
@@ -11,7 +13,7 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from django.core.files.base import ContentFile
-from django.core.files.storage import FileSystemStorage, Storage
+from django.core.files.storage import Storage
 from pytest_django import Settings
 
 from config import media
@@ -35,7 +37,7 @@ def emulator() -> Iterator[sqs_servers.Server]:
 @pytest.fixture(params=["folder", "s3"])
 def storage(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> Iterator[Storage]:
     if request.param == "folder":
-        yield FileSystemStorage(tmp_path, base_url="/media/")
+        yield media.WholeFiles(tmp_path, base_url="/media/")
         return
     from config import s3
 
@@ -60,6 +62,49 @@ def test_what_is_saved_is_there_until_it_is_deleted(storage: Storage) -> None:
         storage.open(NAME)
     with pytest.raises(FileNotFoundError):
         storage.size(NAME)
+
+
+def test_what_is_saved_again_takes_the_place_of_what_was_there(storage: Storage) -> None:
+    """So what is drawn again mends what was broken, under the name that pages know."""
+    for content in (b"half", b"the whole"):
+        assert storage.save(NAME, ContentFile(content)) == NAME
+    with storage.open(NAME) as file:
+        assert file.read() == b"the whole"
+    storage.delete(NAME)
+
+
+class Refuses(BaseHTTPRequestHandler):
+    """A store that lets nobody list: what is not there is forbidden."""
+
+    def do_HEAD(self) -> None:
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_PUT = do_HEAD
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_bucket_that_may_not_be_listed_says_which_permission_is_missing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from config import s3
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        settings.S3_BUCKET, settings.S3_ENDPOINT = BUCKET, f"http://127.0.0.1:{server.server_port}"
+        settings.S3_REGION = sqs_servers.REGION
+        s3._client.cache_clear()
+        storage = s3.S3Storage()
+        for ask in (storage.exists, storage.open, lambda name: storage.save(name, ContentFile(b"x"))):
+            with pytest.raises(PermissionError, match="s3:ListBucket"):
+                ask(NAME)
+        s3._client.cache_clear()
+        server.shutdown()
 
 
 @pytest.mark.parametrize("storage", ["s3"], indirect=True)
