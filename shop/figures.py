@@ -1,4 +1,4 @@
-"""The shop in figures for Prometheus: its orders, and whether their payments get through."""
+"""The shop in figures for Prometheus: its orders, whether their payments get through, and its search index."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,11 +9,14 @@ from django.utils import timezone
 
 from config.cache import remembered
 from config.metrics import Figure, Figures, Values
+from shop import search_index
 from shop.models import Order
 
 COUNTED_SECONDS = 5.0
 
 ORDERS = Figure("stampede_orders", "Orders by state.", ("state",))
+DOCUMENTS = Figure("stampede_search_documents", "Products in the search index of this machine; 0 while there is none.")
+AS_OF = Figure("stampede_search_as_of_seconds", "Until when all that changed is in the search index, as Unix time.")
 WAITING = Figure("stampede_orders_waiting_seconds", "How long the oldest order whose payment is under way has waited.")
 
 
@@ -41,4 +44,17 @@ def _read() -> Values:
     yield WAITING, (), waiting(now=timezone.now())
 
 
-FIGURES = (Figures("orders", (ORDERS, WAITING), _read),)
+def _read_index() -> Values:
+    """No query: files of this machine."""
+    try:
+        yield DOCUMENTS, (), search_index.size()
+    except search_index.NotReady:
+        yield DOCUMENTS, (), 0
+    moment = search_index.as_of()
+    yield AS_OF, (), moment.timestamp() if moment else 0
+
+
+FIGURES = (
+    Figures("orders", (ORDERS, WAITING), _read),
+    Figures("search index", (DOCUMENTS, AS_OF), _read_index),
+)

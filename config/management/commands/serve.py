@@ -1,5 +1,6 @@
 """`manage.py serve`: the whole application on this machine, until Ctrl-C."""
 
+import threading
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
 
 from config import serving
 
-SHOP_PRODUCTS = 102  # six a category on average, and five seconds
+SHOP_PRODUCTS = 102  # six a category on average
 
 
 class Command(BaseCommand):
@@ -27,9 +29,10 @@ class Command(BaseCommand):
             self.stdout.write(f"Preparing {settings.DATA_DIR} …")
             password = serving.prepare()
             call_command("seed_sale", batch_size=50, batch_interval=5, total_cap=10_000_000, stdout=self.stdout)
-            # A small one, in a few seconds; `seed_shop` itself goes on from there.
-            call_command("seed_shop", products=SHOP_PRODUCTS, if_empty=True, stdout=self.stdout)
+            # A small one; `seed_shop` itself goes on from there.
+            call_command("seed_shop", products=SHOP_PRODUCTS, if_empty=True, without_pictures=True, stdout=self.stdout)
             with serving.running(host=host, port=port) as application:
+                threading.Thread(target=self._draw, name="pictures", daemon=True).start()
                 self._say(application, password)
                 application.supervisor.wait()
                 raise CommandError(f"It stopped by itself; look into {application.logs}")
@@ -37,6 +40,15 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             self.stdout.write("Stopped.")
+
+    def _draw(self) -> None:
+        """Some seconds of work that nobody needs to wait for; it ends with this process, and goes on with the next."""
+        try:
+            call_command("seed_shop", products=SHOP_PRODUCTS, only_pictures=True, verbosity=0)
+        except CommandError as error:
+            self.stderr.write(f"The shop's pictures are not drawn: {error}")
+        finally:
+            connections.close_all()
 
     def _say(self, application: serving.Running, password: str | None) -> None:
         url, data = application.url, Path(settings.DATA_DIR)

@@ -25,7 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("--products", type=int, default=1_250)
         parser.add_argument("--seed", type=int, default=1, help="the same seed makes the same catalogue (default 1)")
         parser.add_argument("--if-empty", action="store_true", help="change nothing when the shop has any product")
-        parser.add_argument("--without-pictures", action="store_true", help="draw none now; the next run does")
+        drawing = parser.add_mutually_exclusive_group()
+        drawing.add_argument("--without-pictures", action="store_true", help="draw none now; the next run does")
+        drawing.add_argument("--only-pictures", action="store_true", help="draw what is missing, and make no product")
 
     def handle(self, **options: Any) -> None:
         products, seed, began = options["products"], options["seed"], time.monotonic()
@@ -37,11 +39,19 @@ class Command(BaseCommand):
             self.stdout.write("The shop has products already; nothing was changed.")
             return
         try:
-            said = self._saying("products", products)
-            new = seeding.seed(products=products, seed=seed, now=timezone.now(), progress=said)
+            if options["only_pictures"]:
+                new, products = 0, min(products, seeding.seeded(seed=seed))
+            else:
+                said = self._saying("products", products)
+                new = seeding.seed(products=products, seed=seed, now=timezone.now(), progress=said)
         except seeding.AnotherCatalogue as error:
+            if options["only_pictures"] and not options["verbosity"]:
+                return
             raise CommandError(str(error)) from None
-        drawn = 0 if options["without_pictures"] else self._draw(products, seed)
+        try:
+            drawn = 0 if options["without_pictures"] else self._draw(products, seed)
+        except OSError as error:  # the disk is full, the bucket refuses
+            raise CommandError(f"The pictures cannot be kept; run this again to go on. {error}") from error
         self._conclude(products, new, drawn, time.monotonic() - began)
 
     def _conclude(self, products: int, new: int, drawn: int, seconds: float) -> None:

@@ -170,8 +170,11 @@ def test_the_command_makes_the_shop_with_its_pictures(capsys: pytest.CaptureFixt
     assert "nothing was changed" in capsys.readouterr().out
     assert Product.objects.count() == 3
     default_storage.delete(names[0][1])
-    call_command("seed_shop", products=3, seed=7)
+    call_command("seed_shop", products=30, seed=7, only_pictures=True)
     assert default_storage.exists(names[0][1]), "a picture that is lost is drawn again"
+    assert Product.objects.count() == 3
+    with pytest.raises(CommandError, match="not of this seed"):
+        call_command("seed_shop", products=3, seed=8, only_pictures=True)
 
 
 @pytest.mark.django_db

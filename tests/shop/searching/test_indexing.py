@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from shop import catalogue, changes, indexing, search, search_index
+from shop import catalogue, changes, figures, indexing, search, search_index
 from shop.models import Category, Product, Variant
 from shop.search_follower import Follower
 
@@ -270,6 +271,15 @@ def test_how_well_a_product_sells_is_taken_in_though_nobody_tells(
     Product.objects.filter(slug="lamp2").update(popularity=0)
     follower.look_for_strays()
     assert _found("lamp otto") == ["lamp", "lamp2"]
+
+
+def test_the_metrics_tell_how_much_is_found_and_how_old_it_is(shop: dict[str, Product]) -> None:
+    assert [value for _, _, value in figures._read_index()] == [0, 0]
+    begun = time.time()
+    indexing.rebuild()
+    (number, as_of) = [value for _, _, value in figures._read_index()]
+    assert number == 6
+    assert begun <= as_of <= time.time()
 
 
 def test_the_command_builds_it(shop: dict[str, Product], capsys: pytest.CaptureFixture[str]) -> None:
