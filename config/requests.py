@@ -114,6 +114,13 @@ def busy(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def too_often(request: HttpRequest, seconds: int) -> HttpResponse:
+    """429, and after how many seconds it is allowed again."""
+    response = explain(request, 429)
+    response["Retry-After"] = str(seconds)
+    return response
+
+
 def problem(status: int, detail: str, **members: object) -> HttpResponse:
     """An `application/problem+json` answer: type, title, status, detail, and whatever else the caller names."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **members}

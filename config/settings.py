@@ -80,6 +80,7 @@ ORDERS_PER_HOUR = env.integer("STAMPEDE_ORDERS_PER_HOUR", 20, minimum=1)  # of o
 PAYMENT_SECONDS = env.seconds("STAMPEDE_PAYMENT_SECONDS", 0.3)
 PAYMENT_REFUSED_PERCENT = env.integer("STAMPEDE_PAYMENT_REFUSED_PERCENT", 0)
 LOGINS_PER_MINUTE = env.integer("STAMPEDE_LOGINS_PER_MINUTE", 60)  # per client address; 0 switches it off
+CARTS_PER_MINUTE = env.integer("STAMPEDE_CARTS_PER_MINUTE", 300)  # new ones of guests, per client address; likewise
 LOGINS_PER_ACCOUNT = env.integer("STAMPEDE_LOGINS_PER_ACCOUNT", 10)  # a minute, wherever they come from; likewise
 
 # --- applications and middleware ------------------------------------------------------------------------------------

@@ -47,6 +47,11 @@ def signup(client_address: str | None, *, now: datetime) -> int:
     return hit(f"signup:{client_address or 'unknown'}", limit=settings.SIGNUPS_PER_MINUTE, now=now)
 
 
+def cart(client_address: str | None, *, now: datetime) -> int:
+    """Seconds until a guest at this address may be given another new cart, 0 for none."""
+    return hit(f"cart:{client_address or 'unknown'}", limit=settings.CARTS_PER_MINUTE, now=now)
+
+
 def login(client_address: str | None, *, account: str, now: datetime) -> int:
     """Seconds until somebody may try to log in to `account` from this address, 0 for none. Counted by where it comes
     from, then by both, then by whose account it is, and by the next only when not too often by the one before: one

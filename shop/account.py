@@ -15,7 +15,7 @@ from django.utils import timezone
 from config import throttle
 from config.answers import SeeOther
 from config.emails import InvalidEmail
-from config.requests import client_address, explain
+from config.requests import client_address, explain, too_often
 from shop import account_forms as forms
 from shop import address_book, cart, catalogue, countries, customers, events
 from shop.account_forms import Field
@@ -32,7 +32,7 @@ def signup(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     wait = throttle.signup(client_address(request), now=now)
     if wait:
-        return _wait(request, wait)
+        return too_often(request, wait)
     fields = forms.typed(forms.SIGNUP, request.POST)
     if not forms.are_whole(fields):
         return _entrance(request, "signup", fields, status=422)
@@ -59,7 +59,7 @@ def login(request: HttpRequest) -> HttpResponse:
     email = request.POST["email"]
     wait = _guesses(request, email, now)
     if wait:
-        return _wait(request, wait)
+        return too_often(request, wait)
     try:
         customer = customers.recognise(email=email, password=request.POST["password"])
     except customers.NotRecognised:
@@ -87,7 +87,7 @@ def password(request: HttpRequest, customer: User) -> HttpResponse:
     fields = forms.typed(forms.CHANGE, request.POST)
     wait = _guesses(request, customer.get_username(), timezone.now())
     if wait:
-        return _wait(request, wait)
+        return too_often(request, wait)
     if not forms.are_whole(fields):
         return _page("password", status=422, fields=fields)
     try:
@@ -144,12 +144,6 @@ def fans(request: HttpRequest, customer: User) -> HttpResponse:
 
 def _guesses(request: HttpRequest, account: str, now: datetime) -> int:
     return throttle.login(client_address(request), account=account, now=now)
-
-
-def _wait(request: HttpRequest, seconds: int) -> HttpResponse:
-    response = explain(request, 429)
-    response["Retry-After"] = str(seconds)
-    return response
 
 
 def _enter(request: HttpRequest, customer: User, now: datetime) -> HttpResponse:

@@ -12,9 +12,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.urls import reverse
 from django.utils import timezone
 
+from config import throttle
 from config.answers import SeeOther
 from config.forms import BadField, single
-from config.requests import problem, wants_json
+from config.requests import client_address, problem, too_often, wants_json
 from shop import account_forms as forms
 from shop import address_book, api, countries, orders, payment
 from shop import cart as carts
@@ -71,12 +72,16 @@ def add(request: HttpRequest) -> HttpResponse:
     refuse_unknown(request.POST, "product", "variant", "quantity")
     variant = _number(request.POST, "variant") if request.POST.get("variant") else None
     named = variant is not None and "product" not in request.POST
+    owner, now = owner_of(request), timezone.now()
+    wait = throttle.cart(client_address(request), now=now) if carts.is_new(owner) else 0
+    if wait:
+        return too_often(request, wait)
     owner = carts.add(
-        owner=owner_of(request),
+        owner=owner,
         product="" if named else single(request.POST, "product", missing="Please say which product."),
         variant=variant,
         quantity=_number(request.POST, "quantity") if "quantity" in request.POST else 1,
-        now=timezone.now(),
+        now=now,
     )
     return _changed(request, owner)
 

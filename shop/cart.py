@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.core import signing
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from config import transactions
 from shop.cart_contents import NOBODY, Contents, Line, Owner, look
@@ -34,6 +34,7 @@ __all__ = [
     "forget",
     "guest_of",
     "hold",
+    "is_new",
     "join",
     "look",
 ]
@@ -59,16 +60,25 @@ class CannotHold(Exception):
     """The cart cannot hold this; the message says why, and nothing was changed."""
 
 
-def guest_of(cookie: str | None) -> int | None:
-    """The guest's cart that this cookie names; None for none and for a forged one."""
+def guest_of(cookie: str | None) -> str | None:
+    """The token of the guest's cart that this cookie names; None for none and for a forged one."""
     try:
-        return int(_signer.unsign(cookie)) if cookie else None
-    except (signing.BadSignature, ValueError):
+        return _signer.unsign(cookie) if cookie else None
+    except signing.BadSignature:
         return None
 
 
-def cookie_of(guest: int) -> str:
-    return _signer.sign(str(guest))
+def cookie_of(guest: str) -> str:
+    return _signer.sign(guest)
+
+
+def is_new(owner: Owner) -> bool:
+    """Whether `add` would make a guest's cart. A cookie may name one that is gone."""
+    return owner.customer is None and (owner.guest is None or not _guests(owner.guest).exists())
+
+
+def _guests(token: str) -> QuerySet[Cart]:
+    return Cart.objects.filter(token=token, customer=None)
 
 
 def add(*, owner: Owner, product: str = "", variant: int | None = None, quantity: int, now: datetime) -> Owner:
@@ -100,26 +110,34 @@ def change(*, owner: Owner, variant: int, quantity: int, now: datetime) -> None:
 @transactions.retried
 def join(*, guest: str | None, customer: User, now: datetime) -> None:
     """What a guest had gathered (`guest`: the cookie) goes into the customer's cart, when they log in; pieces of the
-    same kind are added up. The guest's cart is gone then. A cookie that names none changes nothing."""
-    key = guest_of(guest)
-    if key is None or not Cart.objects.filter(pk=key, customer=None).exists():
+    same kind are added up, and what the cart cannot hold is left out. The guest's cart is gone then. A cookie that
+    names none changes nothing."""
+    token = guest_of(guest)
+    key = None if token is None else _guests(token).values_list("pk", flat=True).first()
+    if key is None:
         return
     mine, _ = Cart.objects.get_or_create(customer=customer, defaults={"made_at": now, "used_at": now})
     carts = {cart.pk: cart for cart in Cart.objects.select_for_update().filter(pk__in=(key, mine.pk)).order_by("pk")}
     theirs = carts.get(key)
     if theirs is None or theirs.customer_id is not None:
         return  # another tab logged in first
-    for line in theirs.lines.order_by("variant_id"):
-        _put(mine, line.variant_id, line.quantity, line.seen_cents)
+    held = set(mine.lines.values_list("variant_id", flat=True))
+    for line in theirs.lines.order_by("pk"):
+        if line.variant_id in held or len(held) < MOST_LINES:
+            held.add(line.variant_id)
+            _put(mine, line.variant_id, line.quantity, line.seen_cents)
     theirs.delete()
     Cart.objects.filter(pk=mine.pk).update(used_at=now)
 
 
+@transactions.retried
 def forget(*, now: datetime) -> int:
-    """Delete guests' carts that nobody used for `GUEST_DAYS`, a bounded number. Returns how many."""
+    """Delete guests' carts that nobody used for `GUEST_DAYS`, a bounded number. Returns how many. They are locked as
+    they are looked at: a guest who came back, or is coming back just now, keeps the cart."""
     old = Cart.objects.filter(customer=None, used_at__lt=now - timedelta(days=GUEST_DAYS)).order_by("used_at")
-    keys = list(old.values_list("pk", flat=True)[:FORGOTTEN_AT_ONCE])
-    Cart.objects.filter(pk__in=keys, customer=None).delete()
+    mine = old.select_for_update(skip_locked=True).values_list("pk", flat=True)
+    keys = list(mine[:FORGOTTEN_AT_ONCE])
+    Cart.objects.filter(pk__in=keys).delete()
     return len(keys)
 
 
@@ -159,7 +177,7 @@ def _add(owner: Owner, variant: Variant, quantity: int, now: datetime) -> Owner:
         raise CannotHold(f"A cart holds {MOST_LINES} different things at most.")
     _put(cart, variant.pk, quantity, variant.price_cents)
     Cart.objects.filter(pk=cart.pk).update(used_at=now)
-    return Owner(customer=cart.customer_id) if cart.customer_id is not None else Owner(guest=cart.pk)
+    return Owner(customer=cart.customer_id) if cart.customer_id is not None else Owner(guest=cart.token)
 
 
 def _put(cart: Cart, variant: int, quantity: int, seen_cents: int) -> None:
@@ -177,7 +195,7 @@ def _locked(owner: Owner) -> Cart | None:
     carts = Cart.objects.select_for_update()
     if owner.customer is not None:
         return carts.filter(customer=owner.customer).first()
-    return None if owner.guest is None else carts.filter(pk=owner.guest, customer=None).first()
+    return None if owner.guest is None else carts.filter(token=owner.guest, customer=None).first()
 
 
 def _make(owner: Owner, now: datetime) -> Cart:

@@ -12,10 +12,10 @@ from shop.models import CartLine
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose cart: a customer's, or else the guest's of this number. Neither: nobody's, an empty one."""
+    """Whose cart: a customer's, or else the guest's that this token names. Neither: nobody's, an empty one."""
 
     customer: int | None = None
-    guest: int | None = None
+    guest: str | None = None
 
 
 NOBODY = Owner()
@@ -84,7 +84,7 @@ def look(owner: Owner) -> Contents:
 def _lines_of(owner: Owner) -> QuerySet[CartLine]:
     if owner.customer is not None:
         return CartLine.objects.filter(cart__customer=owner.customer)
-    return CartLine.objects.filter(cart=owner.guest, cart__customer=None)
+    return CartLine.objects.filter(cart__token=owner.guest, cart__customer=None)
 
 
 def _line(row: CartLine) -> Line:

@@ -44,16 +44,16 @@ def visitors(methods: Collection[str] = READ) -> Callable[[View[P]], Guarded[P]]
     return guarded
 
 
-def members(methods: Collection[str] = READ) -> Callable[[MembersView[P]], Guarded[P]]:
+def members(methods: Collection[str] = READ, *, back: str = "") -> Callable[[MembersView[P]], Guarded[P]]:
     """A page of a customer who is logged in, as the view's second argument. Others are led to the login and back, or
-    told so as JSON (401)."""
+    told so as JSON (401). `back`: the name of the page whose form leads here, if there is nothing to see here."""
 
     def guarded(view: MembersView[P]) -> Guarded[P]:
         @wraps(view)
         def known(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
             customer = request.user
             if not customer.is_authenticated:
-                return _asked_to_log_in(request)
+                return _asked_to_log_in(request, reverse(back, kwargs=kwargs) if back else request.path)
             return view(request, customer, *args, **kwargs)
 
         return visitors(methods)(cast("View[P]", known))  # `wraps` hides that the shape is the same
@@ -61,13 +61,13 @@ def members(methods: Collection[str] = READ) -> Callable[[MembersView[P]], Guard
     return guarded
 
 
-def _asked_to_log_in(request: HttpRequest) -> HttpResponse:
+def _asked_to_log_in(request: HttpRequest, page: str) -> HttpResponse:
     login = reverse("shop:login")
     if wants_json(request):
         response = problem(401, "Please log in first.")
         response["WWW-Authenticate"] = f'Cookie realm="shop", form-action="{login}"'  # a 401 must name a way
         return response
-    way = request.get_full_path() if request.method in READ else request.path
+    way = request.get_full_path() if request.method in READ else page
     return SeeOther(f"{login}?{urlencode({'next': way})}" if own_way(way, "") else login)
 
 

@@ -6,6 +6,8 @@ docstring. What shows a row is told of its change by `changes`, in the same tran
 
 from __future__ import annotations
 
+import secrets
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -153,9 +155,15 @@ class Change(models.Model):
         return f"{self.tag} {self.at:%H:%M:%S}"
 
 
-class Cart(models.Model):
-    """A visitor's or a customer's cart. A guest is known by a signed cookie that names it. Written by `cart`."""
+def new_token() -> str:
+    return secrets.token_hex(16)
 
+
+class Cart(models.Model):
+    """A visitor's or a customer's cart. A guest is known by a signed cookie that names its token: numbers of rows come
+    again where a replica that lacked the last ones was promoted. Written by `cart`."""
+
+    token = models.CharField(max_length=32, unique=True, default=new_token, editable=False)
     customer = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="shop_cart"
     )

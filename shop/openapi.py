@@ -14,7 +14,7 @@ _BADGE: Json = {
 }
 
 
-def _form(operation: str, summary: str, schema: str) -> Json:
+def _form(operation: str, summary: str, schema: str, **also: str) -> Json:
     """A form of the cart's."""
     return {
         "operationId": operation,
@@ -38,6 +38,7 @@ def _form(operation: str, summary: str, schema: str) -> Json:
                 s413="The body is too large.",
                 s422="A field is missing, unknown or absurd; the detail names it.",
                 s503="Not able to take this now; `Retry-After` says when to come back.",
+                **also,
             ),
         },
     }
@@ -45,7 +46,14 @@ def _form(operation: str, summary: str, schema: str) -> Json:
 
 PATHS: Json = {
     "/api/cart": _BADGE,
-    "/shop/cart/add/": {"post": _form("addToCart", "Put pieces of a product into the cart.", "Addition")},
+    "/shop/cart/add/": {
+        "post": _form(
+            "addToCart",
+            "Put pieces of a product into the cart.",
+            "Addition",
+            s429="Too many new guests' carts for this client; `Retry-After` says when to come back.",
+        )
+    },
     "/shop/cart/update/": {"post": _form("changeCart", "Have so many pieces in the cart, 0 for none.", "CartLine")},
 }
 

@@ -75,14 +75,14 @@ def _order_page(
     )
 
 
-@members(SEND)
+@members(SEND, back="shop:order")
 @_of_one_order
 def pay(request: HttpRequest, customer: User, number: str) -> HttpResponse:
     orders.pay_again(customer=customer, number=number, card=request.POST.get("card", ""), now=timezone.now())
     return SeeOther(reverse("shop:order", args=[number]))
 
 
-@members(SEND)
+@members(SEND, back="shop:order")
 @_of_one_order
 def cancel(request: HttpRequest, customer: User, number: str) -> HttpResponse:
     orders.cancel(customer=customer, number=number, now=timezone.now())

@@ -2,6 +2,7 @@
 
 import django.db.models.deletion
 import django.utils.timezone
+import shop.models
 from django.conf import settings
 from django.db import migrations, models
 
@@ -79,6 +80,7 @@ class Migration(migrations.Migration):
             name='Cart',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('token', models.CharField(default=shop.models.new_token, editable=False, max_length=32, unique=True)),
                 ('made_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('used_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('customer', models.OneToOneField(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='shop_cart', to=settings.AUTH_USER_MODEL)),

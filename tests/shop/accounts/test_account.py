@@ -81,6 +81,13 @@ class TestLogin:
         assert enter(client, next="/shop/fans/")["Location"] == "/shop/fans/"
         assert client.get(LOGIN + "?next=/shop/fans/")["Location"] == "/shop/fans/", "who is logged in goes on"
 
+    @pytest.mark.parametrize("ending", ["pay", "cancel"])
+    def test_from_a_button_of_an_order_back_to_the_order(self, client: Client, customer: User, ending: str) -> None:
+        """The button's own address shows nothing."""
+        asked = client.post(f"/shop/orders/ABCD-EFGH/{ending}/")
+        assert asked["Location"] == "/account/login/?next=%2Fshop%2Forders%2FABCD-EFGH%2F"
+        assert enter(client, next="/shop/orders/ABCD-EFGH/")["Location"] == "/shop/orders/ABCD-EFGH/"
+
     @pytest.mark.parametrize(
         "foreign", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:x", "shop"]
     )

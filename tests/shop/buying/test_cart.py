@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from pytest_django import Settings
 
 from shop import cart
 from shop.models import Cart, CartLine, Product, Variant
@@ -18,8 +19,11 @@ from tests.shop.buying.conftest import HEADERS, person, thing
 pytestmark = pytest.mark.django_db
 
 
-def put(browser: Client, product: str = "lamp", **fields: Any) -> Any:
-    return browser.post("/shop/cart/add/", {"product": product, **fields})
+JSON = {"accept": "application/json"}
+
+
+def put(browser: Client, product: str = "lamp", headers: dict[str, str] | None = None, **fields: Any) -> Any:
+    return browser.post("/shop/cart/add/", {"product": product, **fields}, headers=headers)
 
 
 def lines() -> list[tuple[int, int]]:
@@ -61,20 +65,33 @@ def test_without_a_variant_the_first_that_has_pieces_is_meant(browser: Client, d
 
 def test_a_guests_cart_is_nobody_elses(browser: Client, lamp: Variant) -> None:
     put(browser)
-    other = Client(headers=HEADERS)
+    other, kept = Client(headers=HEADERS), Cart.objects.get()
     assert badge(other)["count"] == 0
-    other.cookies["cart"] = str(Cart.objects.get().pk)
-    assert badge(other)["count"] == 0
-    other.cookies["cart"] = f"{Cart.objects.get().pk}:forged"
-    assert badge(other)["count"] == 0
-    other.cookies["cart"] = cart.cookie_of(Cart.objects.get().pk)  # the true one, as a control
+    for forged in (str(kept.pk), kept.token, f"{kept.token}:forged", cart.cookie_of(str(kept.pk)), ":", "9" * 5_000):
+        other.cookies["cart"] = forged
+        assert badge(other)["count"] == 0
+    other.cookies["cart"] = cart.cookie_of(kept.token)  # the true one, as a control
     assert badge(other)["count"] == 1
+
+
+def test_a_cookie_opens_no_later_cart_that_has_the_row_number_of_the_lost_one(browser: Client, lamp: Variant) -> None:
+    """As on a promoted replica that lacked the last carts."""
+    put(browser)
+    lost = Cart.objects.get()
+    number = lost.pk
+    lost.delete()
+    other = Client(headers=HEADERS)
+    put(other, quantity=2)
+    found = CartLine.objects.get()
+    later = Cart.objects.create(pk=number) if found.cart_id != number else found.cart
+    CartLine.objects.update(cart=later)
+    assert badge(browser)["count"] == 0
 
 
 def test_a_guests_cookie_never_opens_a_customers_cart(browser: Client, lamp: Variant, ann: User) -> None:
     mine = Cart.objects.create(customer=ann)
     mine.lines.create(variant=lamp, quantity=1, seen_cents=1)
-    browser.cookies["cart"] = cart.cookie_of(mine.pk)
+    browser.cookies["cart"] = cart.cookie_of(mine.token)
     assert badge(browser)["count"] == 0
     assert browser.post("/shop/cart/update/", {"variant": lamp.pk, "quantity": 5}).status_code == 404
     assert lines() == [(lamp.pk, 1)]
@@ -205,9 +222,40 @@ def test_a_guests_cookie_shows_nothing_of_the_customer_whose_cart_it_joined(
 def test_joining_never_takes_a_customers_cart(lamp: Variant, ann: User, now: datetime) -> None:
     bob = person("bob")
     his = cart.add(owner=cart.Owner(customer=bob.pk), product="lamp", variant=None, quantity=1, now=now)
-    for cookie in (None, "", "nonsense", str(Cart.objects.get().pk), cart.cookie_of(Cart.objects.get().pk)):
+    for cookie in (None, "", "nonsense", Cart.objects.get().token, cart.cookie_of(Cart.objects.get().token)):
         cart.join(guest=cookie, customer=ann, now=now)
     assert (cart.look(his).count, cart.look(cart.Owner(customer=ann.pk)).count) == (1, 0)
+
+
+def test_joining_keeps_within_the_most_that_a_cart_holds(
+    ann: User, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cart, "MOST_LINES", 3)
+    goods = [thing(f"t{n}").pk for n in range(5)]
+    for some in (goods[:2], goods[2:], goods[:1]):
+        guest = cart.NOBODY
+        for variant in some:
+            guest = cart.add(owner=guest, variant=variant, quantity=1, now=now)
+        assert guest.guest is not None
+        cart.join(guest=cart.cookie_of(guest.guest), customer=ann, now=now)
+    assert lines() == [(goods[0], 2), (goods[1], 1), (goods[2], 1)]
+
+
+@pytest.mark.usefixtures("still")
+def test_so_many_guests_carts_are_made_for_one_address(lamp: Variant, ann: User, settings: Settings) -> None:
+    settings.CARTS_PER_MINUTE = 2
+    first, second, third = (Client(headers=HEADERS) for _ in range(3))
+    assert [put(one).status_code for one in (first, second, first, third)] == [303, 303, 303, 429]
+    told = put(third, headers=JSON)
+    assert (told.status_code, told["Content-Type"]) == (429, "application/problem+json")
+    assert 0 < int(told["Retry-After"]) <= 60
+    assert put(Client(headers=HEADERS, REMOTE_ADDR="192.0.2.9")).status_code == 303
+    third.force_login(ann)
+    assert put(third).status_code == 303, "a customer's cart is one"
+    Cart.objects.all().delete()
+    assert put(first).status_code == 429, "a cookie of a cart that is gone makes another"
+    settings.CARTS_PER_MINUTE = 0
+    assert put(first).status_code == 303
 
 
 def test_guests_carts_are_forgotten_and_customers_are_not(lamp: Variant, ann: User, now: datetime) -> None:
