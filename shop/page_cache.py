@@ -253,10 +253,10 @@ def respond(meta: Mapping[str, Any], found: Kept, *, state: State, policy: Polic
     # may have got one as well.
     fresh = state is State.FRESH or (state is State.COLD and judge(found, policy) is State.FRESH)
     edge = policy.edge if fresh else 1
-    # Beyond that it may show it for as long again, while it asks for the next one.
-    response.headers["Cache-Control"] = (
-        f"public, max-age={policy.browser}, s-maxage={edge}, stale-while-revalidate={edge}"
-    )
+    # Beyond that it may show it for as long again, while it asks for the next one. What it shows while we are away is
+    # for it to say (deploy/nginx/looked_up.conf).
+    old = f"stale-while-revalidate={edge}, stale-if-error=0"
+    response.headers["Cache-Control"] = f"public, max-age={policy.browser}, s-maxage={edge}, {old}"
     response.headers["ETag"] = found.etag
     if response.status_code != 304:  # it would speak of the page that is not sent
         response.headers["Content-Length"] = str(len(response.content))
