@@ -42,7 +42,7 @@ bench: .venv/app test-packages ## the measurements that need no server, about si
 	@for name in position_vs_bare position_growth address_pairs match_block catch_up; do $(PY) -m bench.$$name || exit 1; done
 
 bench-stack: .venv/stack test-packages ## those that need the stack's servers or packages, or django-oscar, about ten minutes
-	@for name in observing edge mails durable_signups sqs_calls joins category_vs_oscar; do $(PY) -m bench.$$name || exit 1; done
+	@for name in observing edge mails durable_signups sqs_calls joins settling category_vs_oscar; do $(PY) -m bench.$$name || exit 1; done
 
 # package-lock.json in deploy/local/sqs and in deploy/local/anvil is renewed by hand, after a new version in package.json
 # there, without the addresses that the packages came from, so that npm takes them from where it is set up to:
