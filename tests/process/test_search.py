@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from itertools import count
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -11,6 +13,7 @@ import pytest
 
 from tests.deadline import until
 from tests.process.conftest import Served
+from tests.shop.searching import damage
 
 pytestmark = pytest.mark.process
 ASKED = 24  # times, each on a connection of its own, so that every web process answers some
@@ -58,3 +61,19 @@ def test_every_process_finds_what_changed_and_one_that_is_killed_takes_nothing_a
     until(lambda: _all_show(served, "zeppelin", "Zeppelin Two", kept=True), "the page, made anew")
     log = (served.data / "logs" / "web.log").read_text()
     assert "Traceback" not in log, log[-3000:]
+
+
+def test_a_damaged_index_ends_no_process_and_is_built_anew(served: Served) -> None:
+    """In the files that the processes have open: the engine panics, and that is no `Exception`."""
+    until(lambda: _titles(served, "cotton", 100), "the search")
+    folder = _folder(served)
+    before = {process.pid for process in served.processes("config.wsgi:application")}
+    damage.zero(folder, "idx")
+    damage.zero(folder, "store")
+    numbers = count(1_000)  # pages that nobody kept
+    until(lambda: _titles(served, "cotton", next(numbers)) and folder != _folder(served), "found by a new index")
+    assert {process.pid for process in served.processes("config.wsgi:application")} == before
+
+
+def _folder(served: Served) -> Path:
+    return (served.data / "search" / "v1").resolve()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import psutil
 import pytest
@@ -54,6 +57,22 @@ def test_a_wrong_setting_is_named_in_a_line_and_not_in_a_traceback(tmp_path: Pat
     assert variable in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not (tmp_path / "stampede.sqlite3").exists()
+
+
+def test_the_shop_s_pictures_come_while_it_runs(served: Served) -> None:
+    with urlopen(f"{served.url}/shop/", timeout=30) as answer:
+        (path, *_) = re.findall(r'src="(/media/[^"]+)"', answer.read().decode())
+    until(lambda: _is_there(served.url + path), "the first picture of the shop")
+
+
+def _is_there(url: str) -> bool:
+    try:
+        with urlopen(url, timeout=30) as answer:
+            return bool(answer.status == 200)
+    except HTTPError as error:
+        if error.code != 404:
+            raise
+        return False
 
 
 def test_a_closed_terminal_leaves_nothing_behind(served: Served) -> None:
