@@ -81,5 +81,5 @@ def document() -> Json:
 def openapi(request: HttpRequest) -> HttpResponse:
     """The document."""
     response = JsonResponse(document())
-    response["Cache-Control"] = "public, max-age=300"
+    response["Cache-Control"] = "public, max-age=300, stale-while-revalidate=300"
     return response

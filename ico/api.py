@@ -132,7 +132,7 @@ def position(request: HttpRequest, ticket: str) -> HttpResponse:
 def board_api(request: HttpRequest) -> HttpResponse:
     """The serving board: the same bytes for everybody."""
     response = HttpResponse(board.current(sales.current().pk).raw, content_type="application/json")
-    response["Cache-Control"] = "public, max-age=1"
+    response["Cache-Control"] = "public, max-age=1, stale-while-revalidate=10"
     return response
 
 

@@ -22,6 +22,7 @@ from ico.models import Sale
 from ico.pages import page
 
 LANDING_MAX_AGE = 5
+LANDING_WHILE_RENEWED = 10  # the edge may show an old one for so many seconds more, see docs/decisions/0015
 NO_SALE_RETRY_SECONDS = 30
 
 
@@ -42,7 +43,8 @@ def _with_sale(view: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[Htt
 @_with_sale
 def landing(request: HttpRequest) -> HttpResponse:
     response = _landing()
-    response["Cache-Control"] = f"public, max-age={LANDING_MAX_AGE}"
+    keeping = f"public, max-age={LANDING_MAX_AGE}, stale-while-revalidate={LANDING_WHILE_RENEWED}"
+    response["Cache-Control"] = keeping
     return response
 
 

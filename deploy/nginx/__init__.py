@@ -29,7 +29,7 @@ class CannotWrite(ValueError):
 class Limits:
     """What one client address may do; 0 switches a limit off. The defaults leave room for a thousand people behind one
     address who poll every 30 s, sign up and walk through the pages; answers of the cache and static files are not
-    counted among the requests."""
+    counted among the requests, and the shop's pages that are not in the cache by themselves."""
 
     connections: int = 4_000
     requests_per_second: int = 200
@@ -97,11 +97,11 @@ def write(
         "OPERATORS": _lines("allow {};", internal_networks),
         **_limits(limits),
     }
-    values |= {name: _filled(text, values) for name, text in shop.values().items()}
+    values |= shop.values()
     for path in (folder / "temp", folder / "cache", folder / "pages", logs, pid.parent):
         path.mkdir(parents=True, exist_ok=True)
-    for name in ("nginx.conf", "proxy.conf", "cached.conf", "answer.conf", "errors.conf"):
-        (folder / name).write_text(_filled((TEMPLATES / name).read_text(), values))
+    for template in TEMPLATES.glob("*.conf"):
+        (folder / template.name).write_text(_filled(template.read_text(), values))
     _write_pages(folder / "pages")
     return folder / "nginx.conf"
 

@@ -37,10 +37,7 @@ def _maps(kinds: Iterable[Policy]) -> Iterable[str]:
         yield f'map $arg_{name} $odd_{name} {{\n    default 1;\n    "" "";\n    "~^(?:{pattern})$" "";\n}}'
     for policy in kinds:
         if policy.known:
-            odd = "".join(f"$odd_{name}" for name in policy.known)
-            yield f'map "{odd}" $args_of_{policy.kind} {{\n    default $args;\n    "" "{_query(policy)}";\n}}'
-    said = "".join(f"$arg_{name}" for name in names)
-    yield f'map "{said}" $asker {{\n    default $binary_remote_addr;\n    "" "";\n}}'
+            yield f'map "{_odd(policy)}" $args_of_{policy.kind} {{\n    default $args;\n    "" "{_query(policy)}";\n}}'
 
 
 def _query(policy: Policy) -> str:
@@ -48,17 +45,19 @@ def _query(policy: Policy) -> str:
 
 
 def _location(policy: Policy) -> str:
-    lines = [f'set $cache_name "$uri?{_query(policy)}";', "include proxy.conf;"]
-    if policy.known:
-        odd = "".join(f"$odd_{name}" for name in policy.known)
-        lines += [f'set $odd "{odd}";', f"set $told_args $args_of_{policy.kind};"]
-        lines += ["include cached.conf;", "set $args $told_args;"]
-        lines += ["proxy_cache_bypass $odd;", "proxy_no_cache $odd;", "@LIMIT_ASKERS@"]
-    else:
-        lines += ["include cached.conf;"]
-    lines += ["proxy_pass http://$application;"]
+    told = f"$args_of_{policy.kind}" if policy.known else '""'
+    lines = [
+        f'set $cache_name "$uri?{_query(policy)}";',
+        f'set $odd "{_odd(policy)}";',
+        f"set $told_args {told};",
+        "include looked_up.conf;",
+    ]
     inside = "\n".join(f"    {line}" for line in lines)
     return f"location {_matched(policy)} {{\n{inside}\n}}"
+
+
+def _odd(policy: Policy) -> str:
+    return "".join(f"$odd_{name}" for name in policy.known)
 
 
 def _matched(policy: Policy) -> str:

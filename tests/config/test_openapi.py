@@ -15,7 +15,7 @@ from shop import openapi as of_the_shop
 
 def test_the_document_has_all_parts_and_needs_no_database(client: Client) -> None:
     answer = client.get("/api/openapi.json")
-    assert answer["Cache-Control"] == "public, max-age=300"
+    assert answer["Cache-Control"] == "public, max-age=300, stale-while-revalidate=300"
     assert {"/signup/", "/api/board", "/api/cart", "/api/search"} <= answer.json()["paths"].keys()
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.deadline import until
 from tests.deploy.edge import Answer, Edge, Origin, ask, edge, origin
+from tests.herd import herd
 
 pytestmark = pytest.mark.process
 
@@ -103,25 +103,14 @@ def test_an_error_is_not_kept(public: Edge, behind: Origin) -> None:
     assert public.ask("/").status == 200
 
 
-def herd(public: Edge, size: int = 50) -> list[Answer]:
-    together, answers = threading.Barrier(size), []
-
-    def one() -> None:
-        together.wait(20)
-        answers.append(ask(public.port, "/"))
-
-    crowd = [threading.Thread(target=one) for _ in range(size)]
-    for person in crowd:
-        person.start()
-    for person in crowd:
-        person.join(30)
-    return answers
+def at_once(public: Edge) -> list[Answer]:
+    return herd(50, lambda: ask(public.port, "/"))
 
 
 def test_a_herd_on_a_cold_page_asks_the_application_once(public: Edge, behind: Origin) -> None:
     arrived = threading.Event()
     behind.before = lambda: arrived.wait(0.3)  # a page that takes its time
-    assert {answer.body for answer in herd(public)} == {b"answer 1"}
+    assert {answer.body for answer in at_once(public)} == {b"answer 1"}
     assert len(behind.asked) == 1
 
 
@@ -129,37 +118,5 @@ def test_without_the_lock_the_whole_herd_asks(tmp_path: Path, behind: Origin) ->
     arrived = threading.Event()
     behind.before = lambda: arrived.wait(0.3)
     with edge(tmp_path, upstream=behind.port, without={"proxy_cache_lock on;": ""}) as public:
-        herd(public)
+        at_once(public)
     assert len(behind.asked) > 10
-
-
-def test_an_old_page_is_answered_at_once_and_renewed_behind_it(public: Edge, behind: Origin) -> None:
-    behind.headers = {"Cache-Control": "public, max-age=1"}
-    public.ask("/")
-    renewing = threading.Event()
-    behind.before = lambda: renewing.wait(10)
-    # Nobody waits while the application makes the next one: it is held until everybody was answered.
-    until(lambda: public.ask("/").body == b"answer 1" and len(behind.asked) == 2, "a renewal in the background")
-    assert {public.ask("/").body for _ in range(5)} == {b"answer 1"}
-    renewing.set()
-    until(lambda: public.ask("/").body == b"answer 2", "the new page")
-
-
-def test_while_the_application_is_away_the_page_goes_on(tmp_path: Path) -> None:
-    with origin() as behind, edge(tmp_path, upstream=behind.port) as public:
-        behind.headers = {"Cache-Control": "public, max-age=1"}
-        public.ask("/")
-        behind.status = 503
-        until(lambda: public.ask("/") and len(behind.asked) > 2, "it is asked in vain")
-        assert public.ask("/").body == b"answer 1"
-        behind.hang_up = True
-        assert public.ask("/").body == b"answer 1"
-
-
-def test_without_that_rule_the_page_goes_with_the_application(tmp_path: Path, behind: Origin) -> None:
-    behind.headers = {"Cache-Control": "public, max-age=1"}
-    rule = "proxy_cache_use_stale updating error timeout invalid_header http_500 http_502 http_503 http_504;"
-    with edge(tmp_path, upstream=behind.port, without={rule: "", "proxy_cache_background_update on;": ""}) as public:
-        assert public.ask("/").status == 200
-        behind.hang_up = True
-        until(lambda: public.ask("/").status == 503, "the page is gone")

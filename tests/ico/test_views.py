@@ -64,7 +64,7 @@ def test_the_landing_page_is_public_and_knows_no_cookie(browser: Client, sale: S
     browser.cookies["sessionid"] = "something"
     response = browser.get("/")
     assert response.status_code == 200
-    assert response["Cache-Control"] == "public, max-age=5"
+    assert response["Cache-Control"] == "public, max-age=5, stale-while-revalidate=10"
     assert "Vary" not in response or "Cookie" not in response["Vary"]
     assert not response.cookies
     assert "Test sale" in text_of(response)

@@ -16,6 +16,7 @@ from shop import cache_policy, views
 from shop.cache_policy import Policy, policies
 from shop.changes import KEPT_SECONDS
 from shop.object_cache import OLD_SECONDS
+from shop.page_cache import kept
 from tests.deploy.edge import Edge, Origin, edge, origin
 
 PRIVATE = (
@@ -65,7 +66,7 @@ def test_every_public_page_has_a_policy_and_a_wrong_kind_does_not_start() -> Non
     made = {name for name, view in vars(views).items() if hasattr(view, "__wrapped__") and not name.startswith("_")}
     assert made - {"kept"} <= policies().keys()
     with pytest.raises(KeyError):
-        views.kept("nothing")
+        kept("nothing")
 
 
 @each_kind
@@ -130,7 +131,51 @@ def test_who_asks_for_always_another_page_meets_a_limit_and_who_browses_does_not
     with edge(tmp_path, upstream=behind.port, limits=limits) as public:
         assert {public.ask("/shop/").status for _ in range(10)} == {200}
         assert {public.ask("/shop/c/bags/").status for _ in range(10)} == {200}
-        assert 429 in {public.ask(f"/shop/search/?q={number}").status for number in range(10)}
+        asked = len(behind.asked)
+        answers = [
+            public.ask(f"{address}{number}/") for number in range(10) for address in ("/shop/p/no-", "/shop/c/no-")
+        ]
+        answers += [public.ask(f"/shop/search/?q={number}") for number in range(10)]
+        refused = [answer for answer in answers if answer.status == 429]
+        assert refused
+        assert refused[0].all("Retry-After") == ["1"]
+        assert len(behind.asked) - asked == len(answers) - len(refused)
+        assert {public.ask("/shop/c/bags/").status for _ in range(10)} == {200}  # what is kept, for that address too
+
+
+def test_without_that_limit_each_asks_the_application(tmp_path: Path, behind: Origin) -> None:
+    behind.status, behind.headers = 404, {"Cache-Control": "public, max-age=0, s-maxage=60"}
+    limits, rule = nginx.Limits(requests_per_second=1, burst=2), "limit_req zone=asked burst=2 nodelay;"
+    with edge(tmp_path, upstream=behind.port, limits=limits, without={rule: ""}) as public:
+        before = len(behind.asked)
+        assert {public.ask(f"/shop/p/no-{number}/").status for number in range(20)} == {404}
+        assert len(behind.asked) - before == 20
+        assert public.ask("/shop/p/no-1/").status == 404
+        assert len(behind.asked) - before == 20  # but the same one only once
+    behind.status = 200
+
+
+def test_the_log_tells_of_the_application_and_not_of_how_it_was_asked(public: Edge, behind: Origin) -> None:
+    behind.headers = {"Cache-Control": "public, max-age=60"}
+    for status, cache in (("200", "MISS"), ("", "HIT")):
+        logged = public.logged(public.ask("/shop/p/logged/").all("X-Request-ID")[0])
+        assert (logged["upstream_status"], logged["cache"], logged["status"]) == (status, cache, 200)
+        assert ":" not in logged["upstream_seconds"] + logged["upstream_connect_seconds"]
+
+
+def test_a_public_page_that_cannot_be_had_is_explained_as_elsewhere(public: Edge, behind: Origin) -> None:
+    behind.hang_up = True
+    try:
+        answer = public.ask("/shop/p/never-seen/")
+        api = public.ask("/api/search?q=never-seen", Accept="application/json")
+    finally:
+        behind.hang_up = False
+    assert (answer.status, answer.all("Retry-After"), answer.all("Cache-Control")) == (503, ["5"], ["no-store"])
+    assert b"<h1" in answer.body
+    assert (api.status, api.all("Content-Type")) == (503, ["application/problem+json"])
+    assert public.ask("/shop/p/x/", "POST", b"x" * 70_000).status == 413
+    assert public.ask("/shop/p/x/", "POST", b"said").status == 200
+    assert behind.asked[-1].command == "POST"
 
 
 def test_pictures_are_files_that_never_change(public: Edge, behind: Origin) -> None:
