@@ -152,7 +152,7 @@ _rests_until = 0.0  # after a failure old pages are shown at once: a database th
 def _wait_for(name: str, old: Kept | None, *, policy: Policy, make: Make) -> Kept | Page:
     """An old page is better than none: when the database does not answer, or somebody else does not get done."""
     global _rests_until
-    if old is not None and (time.monotonic() < _rests_until or _primary_is_away()):
+    if old is not None and time.monotonic() < _rests_until:
         return old
     try:
         return _together.make(name, partial(_make_alone, name, policy=policy, make=make))
