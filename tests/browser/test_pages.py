@@ -10,27 +10,13 @@ from typing import Any
 
 import pytest
 
+from tests.browser.accessibility import UNNAMED, in_order
 from tests.browser.conftest import Stage, Visitor, sync_api
 from tests.browser.test_journey import BTC, ETH, enter, seen, sign_up, somebody
 
 pytestmark = pytest.mark.browser
 
 SMALL_PHONE = {"width": 360, "height": 640}
-_UNNAMED = """() => [...document.querySelectorAll("input:not([type=hidden]), button, a, svg[role=img], progress")]
-  .filter((element) => !(element.labels?.length || element.textContent.trim() || element.ariaLabel
-    || element.getAttribute("aria-labelledby") || element.querySelector("title")))
-  .map((element) => element.outerHTML)"""
-
-
-def in_order(page: Any, url: str) -> None:
-    page.goto(url)
-    page.wait_for_load_state("load")
-    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0, url
-    assert page.evaluate(_UNNAMED) == [], url
-    assert page.locator("h1:visible").count() == 1, url
-    assert page.locator("main").count() == 1, url
-    assert page.title(), url
-    assert page.evaluate("document.documentElement.lang") == "en", url
 
 
 def invited(stage: Stage, page: Any) -> str:
@@ -256,7 +242,7 @@ def test_the_panel_says_why_nobody_is_invited_with_the_figures(
         sync_api.expect(page.locator('[data-fill="verdict-detail"]')).to_have_text(since)
         sync_api.expect(page.locator('[data-fill="gate"]')).to_have_text("closed")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-        assert page.evaluate(_UNNAMED) == []
+        assert page.evaluate(UNNAMED) == []
     finally:
         stage.do("fill", 30, 0.4)
     sync_api.expect(page.locator('[data-fill="gate"]')).to_have_text("open")

@@ -1,5 +1,6 @@
 """The shop as somebody new would use it, in a real browser: browse, filter, search with a typing error, log in, change,
-check out, find the order in the history; two tabs, the back button, a double click."""
+check out, find the order in the history; two tabs, the back button, a second press; every page on a phone; without
+script, without a mouse."""
 
 from __future__ import annotations
 
@@ -14,12 +15,14 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.browser.accessibility import FAINT, UNNAMED, in_order, tab_to
 from tests.browser.conftest import Stage, Visitor, sync_api, until
 
 pytestmark = pytest.mark.browser
 
 PASSWORD = "four cranes over a lake"
 CARD = ".cards .product"
+SMALL_PHONE = {"width": 360, "height": 740}
 expect = sync_api.expect if sync_api else None
 
 
@@ -111,14 +114,58 @@ def test_somebody_new_finds_buys_and_sees_what_they_bought(stage: Stage, page: A
     assert stage.do("orders_of", address) == ["paid"]
 
 
-def test_a_double_click_is_one_order(stage: Stage, visitor_with: Callable[..., Visitor], shown: dict[str, str]) -> None:
-    page, address = visitor_with(java_script_enabled=False, viewport={"width": 360, "height": 740}).page, somebody()
+def test_ordering_takes_no_script(stage: Stage, visitor_with: Callable[..., Visitor], shown: dict[str, str]) -> None:
+    page, address = visitor_with(java_script_enabled=False, viewport=SMALL_PHONE).page, somebody()
+    page.goto(f"/shop/c/{shown['category']}/")
+    page.get_by_text("Filter and sort").click()
+    page.get_by_label("Order").select_option("new")
+    page.get_by_role("button", name="Show", exact=True).click()
+    expect(page).to_have_url(re.compile(r"\?sort=new&"))
+    page.get_by_label("Search the shop").fill(shown["title"])
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.locator(CARD, has_text=shown["title"]).first.click()
+    expect(page.frame_locator(".recommended").get_by_role("heading").first).to_contain_text("Popular in")
     put_into_cart(page, shown["slug"])
     make_account(page, address)
     fill_in_address(page)
-    page.get_by_role("button", name="Place the order").dblclick()
-    expect(page.get_by_role("heading", name=re.compile("^Order "))).to_be_visible()
-    assert stage.do("orders_of", address) == ["reserved"]
+    order(page)
+    assert stage.do("settle_payments") == 1
+    expect(page.get_by_text("Your order is paid")).to_be_visible()  # the page looks again by itself
+    assert stage.do("orders_of", address) == ["paid"]
+
+
+@pytest.mark.parametrize("script", ["once.js", "no script"])
+def test_a_second_press_while_the_first_is_under_way_sends_nothing(
+    page: Any, shown: dict[str, str], script: str
+) -> None:
+    """Without the script a second press sends the form again."""
+    if script != "once.js":
+        page.route(re.compile(r"/once[^/]*\.js$"), lambda route: route.fulfill(body="", content_type="text/javascript"))
+    put_into_cart(page, shown["slug"])
+    make_account(page, somebody())
+    fill_in_address(page)
+    page.wait_for_load_state("load")  # modules have run
+    sent: list[Any] = []
+    page.on("request", lambda request: sent.append(request) if is_sent(request) else None)
+    # 204: the page stays as it is while its answer is on the way.
+    page.route("**/shop/checkout/", lambda route: route.fulfill(status=204))
+    button = page.get_by_role("button", name="Place the order")
+    with page.expect_request(is_sent):
+        button.click()
+    if script == "once.js":
+        expect(button).to_have_attribute("aria-disabled", "true")
+        button.click(force=True)
+        page.evaluate("fetch('/healthz').then((answer) => answer.status)")
+        assert len(sent) == 1
+    else:
+        expect(button).not_to_have_attribute("aria-disabled", "true")
+        with page.expect_request(is_sent):
+            button.click()
+        assert len(sent) == 2
+
+
+def is_sent(request: Any) -> bool:
+    return bool(request.method == "POST" and request.url.endswith("/shop/checkout/"))
 
 
 # Of two clicks in a row Chromium sends one form; an impatient phone, or a proxy that asks again, sends it more often.
@@ -158,11 +205,8 @@ def test_the_back_button_and_a_second_tab_order_nothing_twice(
     second.goto("/shop/checkout/")
     order(page)
     page.go_back()
-    expect(page.get_by_role("heading", name=re.compile("Checkout|Your cart"))).to_be_visible()
-    again = page.get_by_role("button", name="Place the order")
-    if again.count():
-        again.click()
-        expect(page.get_by_role("heading", name=re.compile("^Order |Your cart"))).to_be_visible()
+    expect(page.get_by_role("heading", name="Your cart")).to_be_visible()  # the form is made anew, and there is none
+    expect(page).to_have_url(re.compile("/shop/cart/$"))
     fill_in_address(second)  # another form, so another key; the cart it was made for is ordered
     second.get_by_role("button", name="Place the order").click()
     expect(second.get_by_role("alert")).to_contain_text("There is nothing in your cart to order")
@@ -201,26 +245,80 @@ def test_suggestions_are_chosen_with_the_keys(page: Any, shown: dict[str, str]) 
     expect(page).to_have_url(f"/shop/search/?{urlencode({'q': chosen})}")
 
 
-def test_no_page_is_wider_than_a_phone(visitor_with: Callable[..., Visitor], shown: dict[str, str]) -> None:
-    page = visitor_with(viewport={"width": 360, "height": 740}).page
+def test_every_page_of_the_shop_on_a_small_phone_light_and_dark(
+    visitor_with: Callable[..., Visitor], shown: dict[str, str]
+) -> None:
+    page = visitor_with(viewport=SMALL_PHONE).page
+    for path in ("/account/login/", "/account/signup/", "/shop/cart/", "/shop/p/nowhere/"):
+        in_order(page, path)
     put_into_cart(page, shown["slug"])
     make_account(page, somebody())
-    wide = {}
+    in_order(page, "/shop/checkout/")
+    fill_in_address(page)
+    order(page)
+    in_order(page, page.url)
+    put_into_cart(page, shown["slug"])
+    page.goto("/account/addresses/")
+    path_of_address = page.get_by_role("link", name=re.compile("^Change Ada")).get_attribute("href")
     for path in (
         "/shop/",
         f"/shop/c/{shown['category']}/",
+        f"/shop/c/{shown['category']}/?low=nine",
         f"/shop/p/{shown['slug']}/",
         "/shop/search/?q=wool",
+        "/shop/search/?q=zzzzzzzz",
         "/shop/deals/",
         "/shop/events/",
+        "/shop/events/winter-market/",
         "/shop/cart/",
         "/shop/checkout/",
         "/shop/orders/",
         "/shop/fans/",
         "/account/",
         "/account/addresses/",
+        path_of_address,
         "/account/password/",
     ):
-        page.goto(path)
-        wide[path] = page.evaluate("document.documentElement.scrollWidth")
-    assert {path: width for path, width in wide.items() if width > 360} == {}
+        in_order(page, path)
+    # The control: the last page, with letters that are too faint to be found and a field that nobody has named.
+    page.evaluate("document.querySelector('h1').style.color = '#aaa'")
+    page.evaluate("document.querySelector('main').append(document.createElement('input'))")
+    assert len(page.evaluate(FAINT)) == 1
+    assert page.evaluate(UNNAMED) == ["<input>"]
+
+
+def test_the_frame_is_legible_and_shows_that_it_goes_on(
+    visitor_with: Callable[..., Visitor], shown: dict[str, str]
+) -> None:
+    """On a phone a third card is cut by the edge."""
+    page = visitor_with(viewport=SMALL_PHONE).page
+    page.goto(f"/shop/recommended/{shown['slug']}/")
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate(FAINT) == []
+    assert page.evaluate(UNNAMED) == []
+    first = page.locator(".cards > li").first.bounding_box()
+    gap = float(page.locator(".cards").first.evaluate("list => parseFloat(getComputedStyle(list).columnGap)"))
+    third = first["x"] + 2 * (first["width"] + gap)
+    assert third + 30 < SMALL_PHONE["width"] < third + first["width"]
+
+
+def test_buying_takes_no_mouse(page: Any, shown: dict[str, str]) -> None:
+    page.goto(f"/shop/p/{shown['slug']}/")
+    tab_to(page, "Skip to the content", most=1)
+    page.keyboard.press("Enter")
+    chosen = page.locator("[name=variant]:checked")
+    before = chosen.get_attribute("value")
+    page.keyboard.press("Tab")
+    while page.evaluate("document.activeElement.name") != "variant":
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement !== document.body"), "no variant is reached"
+    page.keyboard.press("ArrowDown")
+    assert chosen.get_attribute("value") != before
+    tab_to(page, "Pieces")
+    tab_to(page, "Add to cart", most=1)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your cart")).to_be_visible()
+    tab_to(page, "To the checkout")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
