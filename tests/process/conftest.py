@@ -69,7 +69,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log, text=True)
     running = Served(f"http://127.0.0.1:{port}", port, tmp_path / "data", process)
     try:
-        until(lambda: "Ctrl-C stops it" in (tmp_path / "serve.log").read_text() or process.poll(), "the start")
+        said = tmp_path / "serve.log"
+        until(lambda: "Ctrl-C stops it" in said.read_text() or process.poll(), "the start", seconds=300)
         assert process.poll() is None, (tmp_path / "serve.log").read_text()
         yield running
     finally:
