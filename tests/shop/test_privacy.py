@@ -21,14 +21,27 @@ from django.test import Client
 from django.utils import timezone
 
 from config import audit
-from shop import address_book, cart, catalogue, changes, indexing, orders, page_audit, page_cache, search_index, views
+from shop import (
+    address_book,
+    cart,
+    catalogue,
+    changes,
+    events,
+    indexing,
+    orders,
+    page_audit,
+    page_cache,
+    search_index,
+    views,
+)
 from shop.models import Address, Event, Product, Variant
 from tests.deadline import until
 from tests.shop.conftest import small_shop
 
 REQUESTS = 10_000
 CUSTOMERS, GUESTS = 40, 10
-PRIVATE_EVERY, CHANGE_EVERY = 25, 1_000
+PRIVATE_EVERY, CHANGE_EVERY = 50, 1_000
+WRONG = 0.02  # of the requests are for what is not there, which nobody keeps: each of them is answered anew
 KEPT = ("private", "no-store")
 
 
@@ -173,26 +186,28 @@ def people(goods: Product, *, customers: int, guests: int) -> list[Person]:
 
 
 # --- what is asked for ------------------------------------------------------------------------------------------------
-def addresses() -> list[str]:
+def addresses(now: datetime) -> tuple[list[str], list[str]]:
     """Public ones of every kind, and some that are wrong."""
     products = list(Product.objects.select_related("category"))
     found = ["/shop/", "/shop/?utm_source=mail", "/shop/deals/", "/shop/deals/?page=1", "/shop/events/"]
     wrong = ["/shop/c/none/", f"/shop/c/{products[0].category.slug}/?low=x", "/shop/deals/?page=9"]
     found += [f"/shop/p/{one.slug}/" for one in products]
-    found += [f"/shop/events/{slug}/" for slug in Event.objects.values_list("slug", flat=True)]
+    shown = {happening.slug for happening in events.current(now)}
+    for slug in Event.objects.values_list("slug", flat=True):
+        (found if slug in shown else wrong).append(f"/shop/events/{slug}/")
     for slug in {one.category.slug for one in products}:
         queries = ("", "?sort=price", "?sort=new&low=10&high=90", "?sort=price&fbclid=1")
         found += [f"/shop/c/{slug}/{query}" for query in queries]
     for word in {one.title.split()[0] for one in products}:
         found += [f"{path}?q={word}" for path in ("/shop/search/", "/api/search", "/api/suggest")]
-    return found + wrong
+    return found, wrong
 
 
 def wander(site: Site, people: list[Person], *, requests: int, seed: int) -> Counter[int]:
     """Ask, look at each answer, and return how often each status came. Raises `Leaked`."""
     drawn = random.Random(seed)
     watchman = Watchman(frozenset().union(*(person.marks for person in people)))
-    paths, variants = addresses(), list(Variant.objects.all())
+    (right, wrong), variants = addresses(timezone.now()), list(Variant.objects.all())
     statuses: Counter[int] = Counter()
     etags: dict[str, str] = {}
     for number in range(requests):
@@ -201,7 +216,7 @@ def wander(site: Site, people: list[Person], *, requests: int, seed: int) -> Cou
         if number % CHANGE_EVERY == 0:
             catalogue.set_price(variant_id=drawn.choice(variants).pk, price_cents=drawn.randint(500, 20_000))
             changes.look_now()
-        path, person = drawn.choice(paths), drawn.choice(people)
+        path, person = drawn.choice(wrong if drawn.random() < WRONG else right), drawn.choice(people)
         headers = {"accept_encoding": "gzip"} if drawn.random() < 0.5 else {}
         if drawn.random() < 0.1:
             headers["if_none_match"] = etags.get(path, '"x"')
