@@ -52,8 +52,13 @@ def _looks(form: str, series: str) -> tuple[Random, Colour, str]:
 def _beside(colour: Colour, chance: Random) -> Colour:
     """A darker or a lighter shade of it, or a colour that goes with it."""
     if chance.random() < 0.3:
-        return COLOURS[chance.choice(("white", "sand", "navy", "mustard", "brick"))]
+        others = (COLOURS[name] for name in ("white", "sand", "navy", "mustard", "brick"))
+        return chance.choice([other for other in others if other != colour])
     factor = chance.choice((0.55, 0.75, 1.3, 1.6))
+    if factor > 1 and max(colour) > 200:
+        factor = 0.65  # one could not tell anything lighter from it
+    elif factor < 1.6 and max(colour) < 60:
+        factor = 2.2  # nor anything darker or a little lighter
     return (_part(colour[0], factor), _part(colour[1], factor), _part(colour[2], factor))
 
 

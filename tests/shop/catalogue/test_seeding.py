@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from io import BytesIO
 from itertools import pairwise
+from random import Random
 
 import pytest
 from django.core.files.storage import default_storage
@@ -14,7 +15,7 @@ from PIL import Image
 
 from shop import catalogue, changes, drawings, events, pictures, seeding, seeding_events
 from shop.models import Category, Change, Event, Picture, Product, Variant
-from shop.seeding_words import ADJECTIVES, KINDS, PATTERNED
+from shop.seeding_words import ADJECTIVES, COLOURS, KINDS, PATTERNED
 from shop.silhouettes import OF_NOUN
 from tests.shop.conftest import small_shop
 
@@ -137,6 +138,14 @@ def test_the_pattern_that_is_named_is_the_one_that_is_drawn() -> None:
         picture = drawings.draw(form="poster", colour="teal", view="front", series=series, size=400)
         differences = [_steps(picture, step) for step in (along, along[::-1])]
         assert 10 * differences[0] < differences[1], (pattern, differences)
+
+
+def test_a_pattern_is_seen_on_each_colour() -> None:
+    """In a title it is named, so white on white, or a darker black, will not do."""
+    for name, colour in COLOURS.items():
+        for chances in (Random(number) for number in range(100)):
+            second = drawings._beside(colour, chances)
+            assert max(abs(one - other) for one, other in zip(colour, second, strict=True)) >= 20, name
 
 
 def _steps(picture: Image.Image, step: tuple[int, int]) -> int:
