@@ -264,6 +264,7 @@ class TestAddresses:
         long, short = address_book.of(customer)
         page = f"/account/addresses/{short.pk}/"
         assert 'value="Short Lane 8"' in member.get(page).content.decode()
+        assert "10115 Berlin<br>Germany</address>" in member.get("/account/addresses/").content.decode()
         assert member.post(page, {**TYPED, "city": "Bonn", "action": "save"}).status_code == 303
         assert member.post(page, {"action": "prefer"})["Location"] == "/account/addresses/"
         assert [(held.pk, held.city) for held in address_book.of(customer)] == [(short.pk, "Bonn"), (long.pk, "Berlin")]
