@@ -63,7 +63,14 @@ _VARIANT: Json = {"type": "integer", "minimum": 1, "maximum": 999_999_999_999}
 SCHEMAS: Json = {
     "Cart": shape(count=COUNT, total_cents=_CENTS, currency=TEXT, signed_in={"type": "boolean"}),
     "Addition": {
-        **shape(product={"type": "string", "minLength": 1, "maxLength": 120, "pattern": "^[a-z0-9-]+$"}),
+        "type": "object",
+        "description": "A product, then the first of its variants that is there; or the variant itself.",
+        "anyOf": [{"required": ["product"]}, {"required": ["variant"]}],
+        "properties": {
+            "product": {"type": "string", "minLength": 1, "maxLength": 120, "pattern": "^[a-z0-9-]+$"},
+            "variant": _VARIANT,
+            "quantity": _PIECES,
+        },
         "additionalProperties": False,
     },
     "CartLine": {
@@ -71,4 +78,3 @@ SCHEMAS: Json = {
         "additionalProperties": False,
     },
 }
-SCHEMAS["Addition"]["properties"] |= {"variant": _VARIANT, "quantity": _PIECES}

@@ -189,7 +189,7 @@ def test_books_that_cannot_be_read_cost_their_figures_and_a_moment(monkeypatch: 
 def named_in_the_code() -> set[str]:
     """Without what prometheus_client and Python tell of the process itself."""
     told = metrics.exposition().decode()
-    counters = set(re.findall(r"^# TYPE (stampede_\w+) (?:counter|histogram)", told, re.MULTILINE))
+    counters = set(re.findall(r"^# TYPE (stampede_\w+) (?:counter|histogram|gauge)", told, re.MULTILINE))
     gauges = {figure.name for group in metrics.groups() for figure in group.figures} | {metrics.READ.name}
     return counters | gauges
 

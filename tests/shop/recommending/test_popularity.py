@@ -24,8 +24,8 @@ def shelf(catalogue_of_12: list[Product]) -> list[Product]:
     """Three products of one shelf, with 30, 20 and 10; all others have more and stand elsewhere."""
     Product.objects.update(popularity=1_000, was_cents=None)
     three = list(Product.objects.filter(pk__in=[one.pk for one in catalogue_of_12[:3]]).order_by("pk"))
-    for popularity, one in zip((30, 20, 10), three, strict=True):
-        Product.objects.filter(pk=one.pk).update(popularity=popularity, category=three[0].category_id)
+    for sold, one in zip((30, 20, 10), three, strict=True):
+        Product.objects.filter(pk=one.pk).update(popularity=sold, category=three[0].category_id)
     Product.objects.exclude(pk__in=[one.pk for one in three]).update(category=other_shelf(three[0]))
     return three
 
