@@ -2,7 +2,7 @@
 
 python -m bench.search [rounds] [searches a round] [folder]
 
-Both catalogues are made by the shop's own seeding, each in a data folder and a process of its own, which take turns.
+Both catalogues are made by the shop's own filling, each in a data folder and a process of its own, which take turns.
 The searches are drawn from the catalogue: words of titles, some with a typing error, some not complete, some within a
 category or a range of prices, first and later pages; and suggestions. Told are the waits and the CPU time, how long
 building the index takes and how large it is, and how long one changed title takes until a search shows it (both with
@@ -97,16 +97,16 @@ def _set_up(data: str, size: int) -> None:
     from django.core.management import call_command
     from django.utils import timezone
 
-    from shop import seeding
+    from shop.seeding import filling
 
     call_command("migrate", verbosity=0)
-    seeding.seed(products=size, seed=1, now=timezone.now())
+    filling.seed(products=size, seed=1, now=timezone.now())
 
 
 def _built() -> Told:
     from django.conf import settings
 
-    from shop import indexing
+    from shop.searching import indexing
 
     built = indexing.rebuild()
     links = [path for path in (settings.DATA_DIR / "search").iterdir() if path.is_symlink()]  # the one that counts
@@ -116,8 +116,9 @@ def _built() -> Told:
 
 def _change(number: int) -> float:
     """Seconds from the change of a row to a search that shows it."""
-    from shop import indexing, search
+    from shop import search
     from shop.models import Product
+    from shop.searching import indexing
 
     row = Product.objects.order_by("pk")[number]
     Product.objects.filter(pk=row.pk).update(title=f"Unheardof{number}")

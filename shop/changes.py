@@ -20,8 +20,8 @@ from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from config.faults import words
-from shop.cache_counters import LOOKED_AT
-from shop.discoveries import Discoveries, News
+from shop.caching.cache_counters import LOOKED_AT
+from shop.caching.discoveries import Discoveries, News
 from shop.models import Change
 
 HOME = "home"

@@ -9,8 +9,8 @@ from django.utils import timezone
 
 from config.cache import remembered
 from config.metrics import Figure, Figures, Values
-from shop import search_index
 from shop.models import Order
+from shop.searching import index_folder
 
 COUNTED_SECONDS = 5.0
 
@@ -47,10 +47,10 @@ def _read() -> Values:
 def _read_index() -> Values:
     """No query: files of this machine."""
     try:
-        yield DOCUMENTS, (), search_index.size()
-    except search_index.NotReady:
+        yield DOCUMENTS, (), index_folder.size()
+    except index_folder.NotReady:
         yield DOCUMENTS, (), 0
-    moment = search_index.as_of()
+    moment = index_folder.as_of()
     yield AS_OF, (), moment.timestamp() if moment else 0
 
 

@@ -15,9 +15,9 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from shop.cache_counters import REFUSED
-from shop.cache_policy import Policy
-from shop.kept_pages import Kept, pages
+from shop.caching.cache_counters import REFUSED
+from shop.caching.cache_policy import Policy
+from shop.caching.kept_pages import Kept, pages
 from shop.page_cache import State, judge, respond
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]

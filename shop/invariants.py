@@ -1,4 +1,4 @@
-"""The invariants of the shop: its stock, its orders and carts. Its kept pages: `shop/page_audit.py`."""
+"""The invariants of the shop: its stock, its orders and carts. Its kept pages: `shop/caching/page_audit.py`."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,8 @@ from django.db.models import BigIntegerField, Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Cast
 
 from config.audit import Evidence, Finding, Invariant, finding
-from shop import page_audit, settling
+from shop import settling
+from shop.caching import page_audit
 from shop.models import Cart, CartLine, Charge, Order, OrderLine, OrderMail, Variant
 from shop.orders import HOLDING
 

@@ -17,8 +17,8 @@ from django.db import DEFAULT_DB_ALIAS
 
 from config import database
 from shop import changes
-from shop.cache_counters import OBJECT_AGE, OBJECTS
-from shop.making import TakesTooLong, Together
+from shop.caching.cache_counters import OBJECT_AGE, OBJECTS
+from shop.caching.making import TakesTooLong, Together
 
 T = TypeVar("T")
 _together = Together[Any]()

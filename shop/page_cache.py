@@ -29,11 +29,12 @@ from django.http.response import HttpResponseBase
 from config import database
 from config.origin import read_only
 from config.requests import RETRY_AFTER_SECONDS, busy, explain
-from shop import changes, making
-from shop.cache_counters import PAGE_AGE, PAGES, REFUSED, RENDERINGS
-from shop.cache_policy import Policy, policies
-from shop.freshness import freshness
-from shop.kept_pages import Kept, page, pages
+from shop import changes
+from shop.caching import making
+from shop.caching.cache_counters import PAGE_AGE, PAGES, REFUSED, RENDERINGS
+from shop.caching.cache_policy import Policy, policies
+from shop.caching.freshness import freshness
+from shop.caching.kept_pages import Kept, page, pages
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Finding products by words: relevance, typing errors forgiven, facets, suggestions.
 
-All of it is answered by this machine's index (`search_index`), which `indexing` keeps true: searching costs the
+All of it is answered by this machine's index (`searching`), which `indexing` keeps true: searching costs the
 database nothing. See docs/decisions/0025.
 """
 
@@ -12,11 +12,11 @@ from typing import Any
 
 from tantivy import FieldType, Occur, Query, Searcher
 
-from shop import search_words
 from shop.catalogue import PAGE_SIZE, Card, NotThere
-from shop.search_faults import guarded
-from shop.search_index import MOST_CATEGORIES, SCHEMA, WORTH, NotReady, card_of, facet_of, reader
-from shop.search_words import BadSearch, Word
+from shop.searching import vocabulary
+from shop.searching.index_faults import guarded
+from shop.searching.index_folder import MOST_CATEGORIES, SCHEMA, WORTH, NotReady, card_of, facet_of, reader
+from shop.searching.vocabulary import BadSearch, Word
 from shop.templatetags.prices import price
 
 __all__ = ["BadSearch", "NotReady", "Results", "find", "found_tag", "suggest"]
@@ -75,13 +75,13 @@ def find(
 ) -> Results:
     """The products that bear these words, best first. An empty text finds nothing. Raises `BadSearch` (too long, too
     many words: 400), `catalogue.NotThere` (no such page: 404) and `NotReady` (503)."""
-    return _find(search_words.typed(text), category, low_cents, high_cents, page)
+    return _find(vocabulary.typed(text), category, low_cents, high_cents, page)
 
 
 @guarded()
 def _find(typed: list[str], category: str, low_cents: int | None, high_cents: int | None, page: int) -> Results:
     searcher = reader.searcher()
-    words = search_words.understood(searcher, typed)
+    words = vocabulary.understood(searcher, typed)
     asked, partly = _asked(searcher, words, category, low_cents, high_cents)
     if asked is None:
         return _nothing(page)
@@ -108,7 +108,7 @@ def _find(typed: list[str], category: str, low_cents: int | None, high_cents: in
 def suggest(prefix: str) -> tuple[str, ...]:
     """Up to eight ways to go on from what was typed so far, best first: each is what was typed with its last word
     completed, such as is found in one product together. Raises `BadSearch` and `NotReady`."""
-    words = search_words.typed(prefix)
+    words = vocabulary.typed(prefix)
     return _suggest(words) if words and prefix[-1:].isalnum() else ()
 
 
@@ -116,10 +116,10 @@ def suggest(prefix: str) -> tuple[str, ...]:
 def _suggest(words: list[str]) -> tuple[str, ...]:
     searcher = reader.searcher()
     *before, last = words
-    meant = [word for word in search_words.understood(searcher, [*before, ""]) if word.stems]
+    meant = [word for word in vocabulary.understood(searcher, [*before, ""]) if word.stems]
     among = _all_of([_word(word) for word in meant]) if meant else None
-    endings = search_words.completed(searcher, last, among=among)
-    if not endings and (mended := search_words.mended(searcher, last, beginning=True)):
+    endings = vocabulary.completed(searcher, last, among=among)
+    if not endings and (mended := vocabulary.mended(searcher, last, beginning=True)):
         endings = (mended,)
     said = [word.said for word in meant]
     return tuple(dict.fromkeys(" ".join([*said, ending]) for ending in endings))[:MOST_SUGGESTIONS]

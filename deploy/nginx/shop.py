@@ -1,4 +1,5 @@
-"""The shop's public pages at the edge, written from the policy that the page cache obeys (shop/cache_policy.toml).
+"""The shop's public pages at the edge, written from the policy that the page cache obeys
+(shop/caching/cache_policy.toml).
 
 A page is kept under its path and the parameters that its kind knows, and the application is told those alone. A value
 that is not written as our own links write it is passed on as it is, and neither looked for nor kept: the application
@@ -8,7 +9,7 @@ says what is wrong with it.
 import re
 from collections.abc import Iterable, Mapping
 
-from shop.cache_policy import Policy, policies
+from shop.caching.cache_policy import Policy, policies
 
 
 def values() -> dict[str, str]:

@@ -79,9 +79,9 @@ def shop() -> Iterator[Shop]:
 
 
 _SEED = """
-from shop import seeding
+from shop.seeding import filling
 from shop.models import Product, Variant
-seeding.seed(products=12, seed=1, now=now, kinds=3)
+filling.seed(products=12, seed=1, now=now, kinds=3)
 row, other = Product.objects.order_by("pk")[:2]
 one = row.variants.first()
 row.variants.exclude(pk=one.pk).update(price_cents=9_000_000)  # a product costs what the cheapest of it does

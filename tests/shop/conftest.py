@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from django.utils import timezone
 
-from shop import seeding
 from shop.models import Product
+from shop.seeding import filling
 
 
 def small_shop(*, products: int = 12, kinds: int = 3, seed: int = 1) -> list[Product]:
     """So many products in the first `kinds` categories, by number; pictures have names and no files."""
-    seeding.seed(products=products, seed=seed, now=timezone.now(), kinds=kinds)
+    filling.seed(products=products, seed=seed, now=timezone.now(), kinds=kinds)
     return list(Product.objects.order_by("pk"))
 
 

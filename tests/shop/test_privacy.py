@@ -21,20 +21,10 @@ from django.test import Client
 from django.utils import timezone
 
 from config import audit
-from shop import (
-    address_book,
-    cart,
-    catalogue,
-    changes,
-    events,
-    indexing,
-    orders,
-    page_audit,
-    page_cache,
-    search_index,
-    views,
-)
+from shop import address_book, cart, catalogue, changes, events, orders, page_cache, views
+from shop.caching import page_audit
 from shop.models import Address, Event, Product, Variant
+from shop.searching import index_folder, indexing
 from tests.deadline import until
 from tests.shop.conftest import small_shop
 
@@ -171,13 +161,13 @@ def shop(transactional_db: None) -> Iterator[Product]:
     page_cache.forget()
     products = small_shop(products=24, kinds=4)
     Variant.objects.update(stock=1_000)
-    search_index.reader.forget()
+    index_folder.reader.forget()
     indexing.rebuild()
     changes.look_now()
     yield products[0]
     until(page_cache.renewers.idle, "nothing is renewed any more")
     page_cache.forget()
-    search_index.reader.forget()
+    index_folder.reader.forget()
 
 
 def people(goods: Product, *, customers: int, guests: int) -> list[Person]:

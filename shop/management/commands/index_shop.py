@@ -2,7 +2,7 @@
 
 from django.core.management.base import BaseCommand
 
-from shop import indexing
+from shop.searching import indexing
 
 
 class Command(BaseCommand):

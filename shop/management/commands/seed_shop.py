@@ -9,9 +9,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from shop import pictures, seeding
 from shop.models import Product
-from shop.seeding_words import KINDS
+from shop.seeding import filling, pictures
+from shop.seeding.wording import KINDS
 
 MOST = 1_000_000  # a product's number has six digits in its variants' names, by which the last one is found
 _WORTH_PROCESSES = 1_000  # pictures; to start one takes as long as drawing a hundred
@@ -40,11 +40,11 @@ class Command(BaseCommand):
             return
         try:
             if options["only_pictures"]:
-                new, products = 0, min(products, seeding.seeded(seed=seed))
+                new, products = 0, min(products, filling.seeded(seed=seed))
             else:
                 said = self._saying("products", products)
-                new = seeding.seed(products=products, seed=seed, now=timezone.now(), progress=said)
-        except seeding.AnotherCatalogue as error:
+                new = filling.seed(products=products, seed=seed, now=timezone.now(), progress=said)
+        except filling.AnotherCatalogue as error:
             if options["only_pictures"] and not options["verbosity"]:
                 return
             raise CommandError(str(error)) from None
@@ -62,11 +62,11 @@ class Command(BaseCommand):
             f"The shop has {products:,} products in {len(KINDS)} categories; "
             f"{drawn:,} pictures were drawn; {seconds:.1f} s."
         )
-        if new and products > seeding.TOLD_ONE_BY_ONE:
+        if new and products > filling.TOLD_ONE_BY_ONE:
             self.stdout.write("So many are not told one by one: run manage.py index_shop on each web server.")
 
     def _draw(self, products: int, seed: int) -> int:
-        drafts = (seeding.draft(seed=seed, number=number) for number in range(1, products + 1))
+        drafts = (filling.draft(seed=seed, number=number) for number in range(1, products + 1))
         motifs = {motif: None for one in drafts for motif in one.motifs}
         processes = (os.cpu_count() or 1) if len(motifs) > _WORTH_PROCESSES else 1
         return pictures.draw_missing(motifs, processes=processes, progress=self._saying("pictures", len(motifs)))

@@ -12,7 +12,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from config import audit
-from shop import kept_pages, page_audit, page_cache
+from shop import page_cache
+from shop.caching import kept_pages, page_audit
 from shop.models import Order, Product
 from tests.shop.buying.conftest import person, thing
 from tests.shop.buying.test_orders import fill, place

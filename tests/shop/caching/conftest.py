@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from shop import cache_policy, page_cache
-from shop.cache_policy import Policy
-from shop.kept_pages import Kept
-from shop.making import Together
+from shop import page_cache
+from shop.caching import cache_policy
+from shop.caching.cache_policy import Policy
+from shop.caching.kept_pages import Kept
+from shop.caching.making import Together
 from shop.page_cache import Page, State
 from tests.deadline import until
 

@@ -21,7 +21,7 @@ from prometheus_client import REGISTRY
 from config import database
 from config.requests import RETRY_AFTER_SECONDS
 from shop import catalogue, changes, page_cache
-from shop.kept_pages import Kept, pages
+from shop.caching.kept_pages import Kept, pages
 from shop.models import Product, Variant
 from tests.deadline import until
 

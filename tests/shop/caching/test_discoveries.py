@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from shop import changes, discoveries, page_cache
+from shop import changes, page_cache
+from shop.caching import discoveries
+from shop.caching.discoveries import Discoveries, News
 from shop.changes import Watch
-from shop.discoveries import Discoveries, News
 
 pytestmark = pytest.mark.django_db
 Told = list[tuple[set[str], float]]

@@ -12,8 +12,9 @@ from django.urls import get_resolver
 
 from deploy import nginx
 from deploy.nginx import shop as edge_pages
-from shop import cache_policy, views
-from shop.cache_policy import Policy, policies
+from shop import views
+from shop.caching import cache_policy
+from shop.caching.cache_policy import Policy, policies
 from shop.changes import KEPT_SECONDS
 from shop.object_cache import OLD_SECONDS
 from shop.page_cache import kept

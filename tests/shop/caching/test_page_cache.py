@@ -14,9 +14,10 @@ from django.db import OperationalError, connection
 from django.http import Http404
 
 from config import database
-from shop import changes, making, page_cache
-from shop.freshness import freshness
-from shop.kept_pages import Pages, pages
+from shop import changes, page_cache
+from shop.caching import making
+from shop.caching.freshness import freshness
+from shop.caching.kept_pages import Pages, pages
 from tests.deadline import until
 from tests.herd import herd
 from tests.shop.caching.conftest import HIT, MISS, STALE, Shown, waiting
@@ -293,14 +294,14 @@ def test_a_full_disk_costs_the_other_processes_the_page(shown: Shown, monkeypatc
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("shop.kept_pages.os.replace", full)
+    monkeypatch.setattr("shop.caching.kept_pages.os.replace", full)
     assert [shown.ask(), shown.ask()] == [("first", MISS), ("first", HIT)]
     assert not list(pages.folder.glob("*.draft"))
 
 
 def test_memory_and_disk_are_bounded(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shop.kept_pages.MEMORY_BYTES", 2_000)
-    monkeypatch.setattr("shop.kept_pages.FILES", 5)
+    monkeypatch.setattr("shop.caching.kept_pages.MEMORY_BYTES", 2_000)
+    monkeypatch.setattr("shop.caching.kept_pages.FILES", 5)
     shown.text = "x" * 500
     shown.ask("/hot/")
     for number in range(20):
@@ -311,7 +312,7 @@ def test_memory_and_disk_are_bounded(shown: Shown, monkeypatch: pytest.MonkeyPat
     pages.sweep()
     assert len(list(pages.folder.glob("*.page"))) == 5
     size = next(pages.folder.glob("*.page")).stat().st_size
-    monkeypatch.setattr("shop.kept_pages.FILE_BYTES", 3 * size + 100)
+    monkeypatch.setattr("shop.caching.kept_pages.FILE_BYTES", 3 * size + 100)
     pages.sweep()
     assert len(list(pages.folder.glob("*.page"))) == 3
 

@@ -13,10 +13,11 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from PIL import Image
 
-from shop import catalogue, changes, drawings, events, pictures, seeding, seeding_events
+from shop import catalogue, changes, events
 from shop.models import Category, Change, Event, Picture, Product, Variant
-from shop.seeding_words import ADJECTIVES, COLOURS, KINDS, PATTERNED
-from shop.silhouettes import OF_NOUN
+from shop.seeding import drawings, event_goods, filling, pictures
+from shop.seeding.silhouettes import OF_NOUN
+from shop.seeding.wording import ADJECTIVES, COLOURS, KINDS, PATTERNED
 from tests.shop.conftest import small_shop
 
 # Of the catalogue of seed 1. Another one means that every shop that was seeded before is another catalogue's: raise
@@ -25,12 +26,12 @@ DIGEST = "500253f7a30d69e68b8e19d64bb2afd3b95b15c3b99962f1ce480659a66a0b9c"
 
 
 def test_a_product_follows_from_seed_and_number_alone() -> None:
-    assert seeding.draft(seed=1, number=7) == seeding.draft(seed=1, number=7)
-    assert seeding.draft(seed=1, number=7) != seeding.draft(seed=2, number=7)
+    assert filling.draft(seed=1, number=7) == filling.draft(seed=1, number=7)
+    assert filling.draft(seed=1, number=7) != filling.draft(seed=2, number=7)
 
 
 def test_1250_products_are_what_the_issue_asks_for() -> None:
-    drafts = [seeding.draft(seed=1, number=number) for number in range(1, 1_251)]
+    drafts = [filling.draft(seed=1, number=number) for number in range(1, 1_251)]
     shelves = Counter(one.kind for one in drafts)
     assert len(shelves) == 17 == len(KINDS)
     assert min(shelves.values()) >= 20
@@ -43,26 +44,26 @@ def test_1250_products_are_what_the_issue_asks_for() -> None:
 
 
 def test_a_huge_catalogue_shares_pictures_and_nothing_else() -> None:
-    drafts = [seeding.draft(seed=1, number=number) for number in range(120_000, 121_000)]
+    drafts = [filling.draft(seed=1, number=number) for number in range(120_000, 121_000)]
     assert len({one.slug for one in drafts}) == 1_000
     assert all(one.motifs[0].colour == one.variants[0].colour for one in drafts)
-    assert len({motif.series for one in drafts for motif in one.motifs}) == seeding.SHARED_SERIES
+    assert len({motif.series for one in drafts for motif in one.motifs}) == filling.SHARED_SERIES
 
 
 @pytest.mark.django_db
 def test_the_same_seed_makes_the_same_catalogue(catalogue_of_12: list[Product]) -> None:
-    first = seeding.digest()
+    first = filling.digest()
     for model in (Event, Picture, Variant, Product, Category):
         model.objects.all().delete()
     small_shop()
-    assert seeding.digest() == first == DIGEST
+    assert filling.digest() == first == DIGEST
     catalogue.set_price(variant_id=Variant.objects.all()[0].pk, price_cents=123)
-    assert seeding.digest() != first, "the digest sees a price"
+    assert filling.digest() != first, "the digest sees a price"
 
 
 @pytest.mark.django_db
 def test_a_catalogue_grows_and_an_interrupted_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seeding, "AT_ONCE", 4)
+    monkeypatch.setattr(filling, "AT_ONCE", 4)
     made: list[int] = []
 
     def stop_at_eight(there: int) -> None:
@@ -71,19 +72,19 @@ def test_a_catalogue_grows_and_an_interrupted_one_goes_on(monkeypatch: pytest.Mo
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        seeding.seed(products=12, seed=1, now=timezone.now(), kinds=3, progress=stop_at_eight)
+        filling.seed(products=12, seed=1, now=timezone.now(), kinds=3, progress=stop_at_eight)
     assert (made, Product.objects.count()) == ([4, 8], 8)
     assert len(small_shop()) == 12
-    assert seeding.digest() == DIGEST
-    assert seeding.seed(products=12, seed=1, now=timezone.now(), kinds=3) == 0
+    assert filling.digest() == DIGEST
+    assert filling.seed(products=12, seed=1, now=timezone.now(), kinds=3) == 0
 
 
 @pytest.mark.django_db
 def test_another_seed_does_not_mix_two_catalogues(catalogue_of_12: list[Product]) -> None:
-    before = seeding.digest()
-    with pytest.raises(seeding.AnotherCatalogue):
+    before = filling.digest()
+    with pytest.raises(filling.AnotherCatalogue):
         small_shop(seed=2)
-    assert seeding.digest() == before
+    assert filling.digest() == before
     assert Category.objects.count() == 3
 
 
@@ -112,18 +113,18 @@ def test_events_that_go_on_are_shown_and_others_are_not(catalogue_of_12: list[Pr
 @pytest.mark.django_db
 def test_an_event_shows_what_it_speaks_of() -> None:
     small_shop(products=200, kinds=len(KINDS))
-    shelves = {told.slug: set(told.goods) for told in seeding_events.EVENTS}
+    shelves = {told.slug: set(told.goods) for told in event_goods.EVENTS}
     assert set().union(*shelves.values()) <= {kind.slug for kind in KINDS}
     for row in Event.objects.all():
         goods = row.products.values_list("category__slug", flat=True)
         assert set(goods) == shelves[row.slug], row.slug
-        assert seeding_events.GOODS <= len(goods) < seeding_events.GOODS + len(shelves[row.slug])
+        assert event_goods.GOODS <= len(goods) < event_goods.GOODS + len(shelves[row.slug])
 
 
 def test_a_title_says_what_its_pictures_show() -> None:
     """The pattern and the form, also of those that share their pictures."""
     for number in [*range(1, 400), *range(10_000, 10_100)]:
-        one = seeding.draft(seed=1, number=number)
+        one = filling.draft(seed=1, number=number)
         motif = one.motifs[0]
         pattern = drawings.pattern_of(form=motif.form, series=motif.series)
         assert one.title.startswith(PATTERNED.get(pattern, ADJECTIVES)), one.title

@@ -13,8 +13,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from shop import catalogue, changes, indexing, search_index, structured, views
+from shop import catalogue, changes, structured, views
 from shop.models import Announcement, Category, Event, Product
+from shop.searching import index_folder, indexing
 
 LINKED_DATA = re.compile(r'<script type="application/ld\+json">(.*?)</script>', re.DOTALL)
 
@@ -27,7 +28,7 @@ def first(catalogue_of_12: list[Product]) -> Product:
 @pytest.fixture
 def indexed(catalogue_of_12: list[Product], settings, tmp_path: Path) -> list[Product]:  # type: ignore[no-untyped-def]
     settings.DATA_DIR = tmp_path
-    search_index.reader.forget()
+    index_folder.reader.forget()
     indexing.rebuild()
     return catalogue_of_12
 

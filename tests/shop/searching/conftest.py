@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from django.utils import timezone
 
-from shop import indexing, search_index
 from shop.models import Category, Product, Variant
+from shop.searching import index_folder, indexing
 
 # slug: category, title, brand, description, attributes, cents, pieces sold
 PRODUCTS = {
@@ -33,7 +33,7 @@ CATEGORIES = {"shoes": "Shoes", "lighting": "Lighting", "kitchen": "Kitchen"}
 @pytest.fixture(autouse=True)
 def _own_folder(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     settings.DATA_DIR = tmp_path
-    search_index.reader.forget()
+    index_folder.reader.forget()
 
 
 @pytest.fixture

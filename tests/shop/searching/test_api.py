@@ -7,8 +7,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from shop import page_cache, search_index
+from shop import page_cache
 from shop.models import Product
+from shop.searching import index_folder
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +73,8 @@ def test_neither_asks_the_database(client: Client, indexed: dict[str, Product]) 
 
 
 def test_a_machine_without_an_index_says_that_it_is_being_made(client: Client, shop: dict[str, Product]) -> None:
-    with pytest.raises(search_index.NotReady):
-        search_index.reader.searcher()
+    with pytest.raises(index_folder.NotReady):
+        index_folder.reader.searcher()
     for address in ("/api/search", "/api/suggest"):
         answer = client.get(address, {"q": "lamp"})
         assert answer.status_code == 503

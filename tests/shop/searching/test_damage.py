@@ -12,10 +12,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from shop import changes, indexing, page_cache, search, search_faults, search_index, seeding
-from shop.making import RENEWERS, Renewers
+from shop import changes, page_cache, search
+from shop.caching.making import RENEWERS, Renewers
 from shop.models import Product
-from shop.search_follower import Follower
+from shop.searching import index_faults, index_folder, indexing
+from shop.searching.index_follower import Follower
+from shop.seeding import filling
 from tests.deadline import until
 from tests.shop.searching import damage
 
@@ -23,12 +25,12 @@ from tests.shop.searching import damage
 @pytest.fixture
 def folder(db: None) -> Iterator[Path]:
     """Of the index of a shop that is large enough for damage to be met."""
-    seeding.seed(products=60, seed=1, now=timezone.now())
+    filling.seed(products=60, seed=1, now=timezone.now())
     indexing.rebuild()
     indexing.ensure()
     page_cache.forget()
     changes.look_now()
-    yield Path(os.path.realpath(search_index._link()))
+    yield Path(os.path.realpath(index_folder._link()))
     page_cache.forget()
 
 
@@ -40,11 +42,11 @@ def test_a_damaged_file_makes_nobody_fail_and_is_written_anew(folder: Path) -> N
     follower, whole, answers = Follower(), search.find(text="cotton").total, set()
     for harm, kind in product((damage.zero, damage.cut), damage.KINDS):
         harm(folder, kind)
-        search_index.reader.forget()
+        index_folder.reader.forget()
         answers |= {_asked(text) for text in ("cotton", "coton shirt", "warm leather bag")}
-        search_faults.doubt.cast()  # what a failed search does; not each search meets each damage
+        index_faults.doubt.cast()  # what a failed search does; not each search meets each damage
         follower.step()
-        damaged, folder = folder, Path(os.path.realpath(search_index._link()))
+        damaged, folder = folder, Path(os.path.realpath(index_folder._link()))
         page_cache.forget()
         assert (folder != damaged, search.find(text="cotton").total) == (True, whole), (harm, kind)
         assert indexing.ensure() is None  # it is taken for whole
@@ -54,9 +56,9 @@ def test_a_damaged_file_makes_nobody_fail_and_is_written_anew(folder: Path) -> N
 def test_a_panic_of_the_engine_is_an_answer_and_wakes_who_mends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     follower = Follower()
     woken: list[int] = []
-    monkeypatch.setattr(search_faults.doubt, "_listeners", [lambda: woken.append(1)])
+    monkeypatch.setattr(index_faults.doubt, "_listeners", [lambda: woken.append(1)])
     damage.zero(folder, "idx")
-    search_index.reader.forget()
+    index_folder.reader.forget()
     assert _asked("cotton") == 503
     assert woken
     follower.step()
@@ -65,11 +67,11 @@ def test_a_panic_of_the_engine_is_an_answer_and_wakes_who_mends(folder: Path, mo
 
 def test_without_the_guard_a_panic_is_no_exception(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     damage.zero(folder, "idx")
-    search_index.reader.forget()
+    index_folder.reader.forget()
     with pytest.raises(BaseException) as raised:  # noqa: PT011 (its class has no name to import)
         search._find.__wrapped__(["cotton"], "", None, None, 1)  # type: ignore[attr-defined]
     assert not isinstance(raised.value, Exception)
-    assert search_faults.is_panic(raised.value)
+    assert index_faults.is_panic(raised.value)
 
 
 def test_a_change_that_meets_damage_is_not_lost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +82,7 @@ def test_a_change_that_meets_damage_is_not_lost(folder: Path, monkeypatch: pytes
     follower.hear(frozenset({changes.product(row.pk)}), 0.0)
     damage.zero(folder, "store")
     damage.zero(folder, "idx")
-    search_index.reader.forget()
+    index_folder.reader.forget()
     with monkeypatch.context() as patch:
         patch.setattr(indexing, "ensure", lambda: None)  # no doubt yet, whoever else searched meanwhile
         with pytest.raises(search.NotReady):
@@ -90,9 +92,9 @@ def test_a_change_that_meets_damage_is_not_lost(folder: Path, monkeypatch: pytes
 
 
 def test_a_whole_index_is_doubted_and_kept(folder: Path) -> None:
-    search_faults.doubt.cast()
+    index_faults.doubt.cast()
     assert indexing.ensure() is None
-    assert Path(os.path.realpath(search_index._link())) == folder
+    assert Path(os.path.realpath(index_folder._link())) == folder
 
 
 class Panic(BaseException):
@@ -119,10 +121,10 @@ def test_the_thread_that_follows_outlives_what_is_no_exception(monkeypatch: pyte
             raise error
         went_on.set()
 
-    monkeypatch.setattr("shop.search_follower.RETRY_SECONDS", 0.0)
-    monkeypatch.setattr("shop.search_follower.IDLE_SECONDS", 1e6)
+    monkeypatch.setattr("shop.searching.index_follower.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("shop.searching.index_follower.IDLE_SECONDS", 1e6)
     monkeypatch.setattr(follower, "step", step)
     monkeypatch.setattr(changes.watch, "_listeners", [])
-    monkeypatch.setattr(search_faults.doubt, "_listeners", [])
+    monkeypatch.setattr(index_faults.doubt, "_listeners", [])
     follower.start()
     until(went_on.is_set, "the step after the failed one")

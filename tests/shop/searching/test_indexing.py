@@ -19,9 +19,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from shop import catalogue, changes, figures, indexing, search, search_index
+from shop import catalogue, changes, figures, search
 from shop.models import Category, Product, Variant
-from shop.search_follower import Follower
+from shop.searching import index_folder, indexing
+from shop.searching.index_follower import Follower
 
 
 @pytest.fixture
@@ -144,10 +145,10 @@ def test_what_another_process_took_in_is_told_here_too(indexed: dict[str, Produc
     changes.listen(lambda tags, discovered: heard.append(tags))
     changes.look_now()
     assert indexing.refresh([indexed["cup"].pk]) == 1  # the other
-    before = search_index.reader.searcher()
+    before = index_folder.reader.searcher()
     follower.step()
     assert heard[-1] == {search.found_tag(indexed["cup"].pk)}
-    assert search_index.reader.searcher() is before  # nothing was written a second time
+    assert index_folder.reader.searcher() is before  # nothing was written a second time
 
 
 def test_what_failed_is_tried_again(
@@ -192,15 +193,15 @@ def test_an_index_that_cannot_be_followed_is_built_anew(
 ) -> None:
     indexing.rebuild()
     assert indexing.ensure() is None
-    folder = Path(os.path.realpath(search_index._link()))
+    folder = Path(os.path.realpath(index_folder._link()))
     if damage == "gone":
         shutil.rmtree(folder)
     elif damage == "too old":
-        search_index.set_as_of(timezone.now() - timedelta(seconds=changes.KEPT_SECONDS))
+        index_folder.set_as_of(timezone.now() - timedelta(seconds=changes.KEPT_SECONDS))
     else:
         (folder / "meta.json").write_text("{")
     follower.step()
-    assert Path(os.path.realpath(search_index._link())) != folder
+    assert Path(os.path.realpath(index_folder._link())) != folder
     assert _found("porcelain") == ["cup"]
 
 
@@ -223,20 +224,20 @@ def test_building_anew_never_leaves_a_moment_without_an_index(indexed: dict[str,
     stop.set()
     asking.join()
     assert missing == []
-    assert len(list(search_index._home().glob("v*-*"))) == 2  # this one, and the one before
+    assert len(list(index_folder._home().glob("v*-*"))) == 2  # this one, and the one before
 
 
 def test_a_build_that_fails_leaves_the_old_index(indexed: dict[str, Product], monkeypatch: pytest.MonkeyPatch) -> None:
-    before = sorted(search_index._home().iterdir())
+    before = sorted(index_folder._home().iterdir())
 
     def fail(*_: object) -> None:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(search_index, "add", fail)
+    monkeypatch.setattr(index_folder, "add", fail)
     with pytest.raises(OSError, match="full"):
         indexing.rebuild()
     assert _found("porcelain") == ["cup"]
-    assert sorted(search_index._home().iterdir()) == before
+    assert sorted(index_folder._home().iterdir()) == before
 
 
 def test_what_nobody_told_is_found_by_looking_for_strays(indexed: dict[str, Product], follower: Follower) -> None:
@@ -311,16 +312,16 @@ def test_writers_take_turns(indexed: dict[str, Product], monkeypatch: pytest.Mon
 
     def write() -> None:
         for _ in range(5):
-            with search_index.alone():
-                search_index.take_in({}, gone)
-            with search_index.alone():
-                search_index.take_in(entries, set())
+            with index_folder.alone():
+                index_folder.take_in({}, gone)
+            with index_folder.alone():
+                index_folder.take_in(entries, set())
 
     assert _rivals(write) == []
-    assert search_index.size() == 6
+    assert index_folder.size() == 6
     from contextlib import nullcontext
 
-    monkeypatch.setattr(search_index, "alone", nullcontext)
+    monkeypatch.setattr(index_folder, "alone", nullcontext)
     assert _rivals(write) != []  # the engine itself refuses a second writer, loudly
 
 
@@ -336,7 +337,7 @@ sys.stdin.read()
 
 
 def test_a_writer_that_is_killed_leaves_the_index_as_it_was_and_holds_up_nobody(indexed: dict[str, Product]) -> None:
-    home = str(search_index._home())
+    home = str(index_folder._home())
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", DIES, home], text=True, **pipes) as writer:
         assert writer.stdout is not None
@@ -347,4 +348,4 @@ def test_a_writer_that_is_killed_leaves_the_index_as_it_was_and_holds_up_nobody(
     Product.objects.filter(slug="cup").update(title="Mug")
     assert indexing.refresh([indexed["cup"].pk]) == 1
     assert _found("mug") == ["cup"]
-    assert search_index.size() == 6
+    assert index_folder.size() == 6

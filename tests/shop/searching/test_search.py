@@ -6,10 +6,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from shop import indexing, search
+from shop import search
 from shop.catalogue import NotThere
 from shop.models import Product
-from shop.search_words import errors_between
+from shop.searching import indexing
+from shop.searching.vocabulary import errors_between
 
 pytestmark = pytest.mark.usefixtures("indexed")
 

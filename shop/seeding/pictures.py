@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from shop import drawings
+from shop.seeding import drawings
 
 LARGE, SMALL = 960, 320  # pixels, both ways
 FOLDER = "shop"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tantivy import Query, Searcher
 
-from shop.search_index import PLAIN, SCHEMA, STEMS, WORTH
+from shop.searching.index_folder import PLAIN, SCHEMA, STEMS, WORTH
 
 LONGEST = 200  # characters of a search
 MOST_WORDS = 12

@@ -12,8 +12,9 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from config.faults import words
-from shop import changes, indexing
-from shop.search_faults import NotReady, doubt
+from shop import changes
+from shop.searching import indexing
+from shop.searching.index_faults import NotReady, doubt
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from shop.seeding_words import COLOURS
-from shop.silhouettes import FORMS
+from shop.seeding.silhouettes import FORMS
+from shop.seeding.wording import COLOURS
 
 Colour = tuple[int, int, int]
 Box = tuple[int, int, int, int]

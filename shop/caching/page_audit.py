@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus
 from django.contrib.auth.models import User
 
 from config.audit import Evidence, Finding, Invariant, finding
-from shop.kept_pages import Kept, pages
+from shop.caching.kept_pages import Kept, pages
 from shop.models import Order
 
 AT_ONCE = 500  # pages whose words are looked up together

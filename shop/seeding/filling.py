@@ -15,10 +15,11 @@ from random import Random
 from django.utils.text import slugify
 
 from config.transactions import retried
-from shop import changes, drawings, models, pictures, seeding_events
-from shop import seeding_words as words
-from shop.seeding_words import KINDS, Kind
-from shop.silhouettes import OF_NOUN
+from shop import changes, models
+from shop.seeding import drawings, event_goods, pictures
+from shop.seeding import wording as words
+from shop.seeding.silhouettes import OF_NOUN
+from shop.seeding.wording import KINDS, Kind
 
 AT_ONCE = 500  # products in one transaction
 TOLD_ONE_BY_ONE = 2_500  # more new products than this are found by a new index only
@@ -150,7 +151,7 @@ def seed(
         last = min(first + AT_ONCE, products + 1)
         _make_products([draft(seed=seed, number=number, kinds=kinds) for number in range(first, last)], shelves)
         progress(last - 1)
-    seeding_events.make(seed=seed, now=now)
+    event_goods.make(seed=seed, now=now)
     return max(0, products - there)
 
 

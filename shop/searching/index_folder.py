@@ -23,7 +23,7 @@ from django.conf import settings
 from tantivy import Document, Filter, Index, IndexWriter, Query, Searcher, Tokenizer
 
 from shop.catalogue import Card
-from shop.search_faults import NotReady, doubt, guarded, is_panic, is_whole
+from shop.searching.index_faults import NotReady, doubt, guarded, is_panic, is_whole
 
 __all__ = ["NotReady"]
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from django.conf import settings
 
-from shop.discoveries import boot
+from shop.caching.discoveries import boot
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from shop import catalogue, changes, models, search_index
+from shop import catalogue, changes, models
 from shop.search import FOUND_DEPARTMENTS, found_tag
-from shop.search_index import Entry
+from shop.searching import index_folder
+from shop.searching.index_folder import Entry
 
 _AT_ONCE = 1_000  # products read by one set of queries
 _SOLD_OUT = 0.7  # what the relevance of a product is multiplied by that cannot be bought now
@@ -74,30 +75,30 @@ def _weight(popularity: int, *, available: bool) -> float:
 # --- the whole --------------------------------------------------------------------------------------------------------
 def rebuild() -> Built:
     """Build the index anew; until that is done the old one is searched."""
-    with search_index.alone():
+    with index_folder.alone():
         return _rebuild()
 
 
 def ensure() -> Built | None:
     """Build the index if there is none, or none that changes could still be added to; None when it was there."""
-    with search_index.alone():
+    with index_folder.alone():
         return None if _is_there() else _rebuild()
 
 
 def _is_there() -> bool:
     """Whether it is whole, and every change since is still told."""
-    moment = search_index.as_of()
+    moment = index_folder.as_of()
     if moment is None or timezone.now() - moment > timedelta(seconds=changes.KEPT_SECONDS) - OVERLAP:
         return False
-    return search_index.is_sound()
+    return index_folder.is_sound()
 
 
 def _rebuild() -> Built:
     begun, moment, number = time.monotonic(), timezone.now(), 0
-    with search_index.building(as_of=moment) as writer:
+    with index_folder.building(as_of=moment) as writer:
         for some in _all_entries():
             for entry in some:
-                search_index.add(writer, entry)
+                index_folder.add(writer, entry)
             number += len(some)
     return Built(number, time.monotonic() - begun)
 
@@ -116,9 +117,9 @@ def refresh(ids: Iterable[int]) -> int:
     wanted, changed = sorted(set(ids)), 0
     for first in range(0, len(wanted), _AT_ONCE):
         some = wanted[first : first + _AT_ONCE]
-        with search_index.alone():  # read within it: what was read before may be older than what another wrote
+        with index_folder.alone():  # read within it: what was read before may be older than what another wrote
             found = entries(some)
-            changed += search_index.take_in(found, set(some) - set(found))
+            changed += index_folder.take_in(found, set(some) - set(found))
     return changed
 
 
@@ -126,10 +127,10 @@ def take_in(tags: frozenset[str], *, as_of: datetime | None) -> frozenset[str]:
     """Look at what these tags name: what a page must be told that shows search results. `as_of`: all that was told
     until then is among the tags now or was before; None when that is not known. Raises `NotReady`."""
     ids = _products(tags)
-    due = ids & _products(_told_since(search_index.as_of()))
+    due = ids & _products(_told_since(index_folder.as_of()))
     refresh(due | _renamed(tags))
     if as_of is not None:
-        search_index.set_as_of(as_of)
+        index_folder.set_as_of(as_of)
     departments = {FOUND_DEPARTMENTS} if changes.DEPARTMENTS in tags else set()
     return frozenset(departments | {found_tag(pk) for pk in ids})
 
@@ -150,7 +151,7 @@ def _renamed(tags: Iterable[str]) -> set[int]:
     told = {int(tag.removeprefix("category:")) for tag in tags if tag.startswith("category:")}
     if not told:
         return set()
-    if search_index.categories() <= set(models.Category.objects.values_list("slug", "name")):
+    if index_folder.categories() <= set(models.Category.objects.values_list("slug", "name")):
         return set()
     return set(models.Product.objects.filter(category__in=told, active=True).values_list("pk", flat=True))
 
@@ -167,6 +168,6 @@ def strays() -> set[int]:
     """Products that the index lacks, and those that it should not have: for who added many told nobody of each. One
     query when there are none. Raises `NotReady`."""
     active = models.Product.objects.filter(active=True)
-    if active.count() == search_index.size():
+    if active.count() == index_folder.size():
         return set()
-    return set(active.values_list("pk", flat=True)) ^ search_index.ids()
+    return set(active.values_list("pk", flat=True)) ^ index_folder.ids()
