@@ -38,8 +38,8 @@ def test_a_signup_can_be_followed_by_its_id_from_the_web_to_the_mail(served: Ser
     for name in ("ann", "ben"):
         sign_up(served, f"{name}@load.stampede-lab.org", f"followed-{name}")
     for name in ("ann", "ben"):
-        (taken,) = until(lambda n=name: lines_with(served, "web", f"[followed-{n}]"), "the web's line")
-        (sent,) = until(lambda n=name: lines_with(served, "worker", f"[followed-{n}]"), "the mail's line")
+        (taken,) = until(lambda n=name: lines_with(served, "web", f"[followed-{n}]", "was taken"), "the web's line")
+        (sent,) = until(lambda n=name: lines_with(served, "worker", f"[followed-{n}]", "was sent"), "its mail's")
         place = taken.split("place ")[1].split()[0]
         assert f"mail place:{place} was sent" in sent
         assert f"{name}@" not in taken + sent  # an address is nobody's business who reads a log

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +51,17 @@ class Stack:
         assert pid, f"{program} does not run"
         os.kill(pid, told)
         return pid
+
+    def kill_for_good(self, program: str) -> None:
+        """Until `start`. Were it killed first, supervisor would have another one there before it could be told not to,
+        and that one would serve for as long as it takes to stop."""
+        pid = self.pid(program)
+        telling = threading.Thread(target=self.stop, args=[program])
+        telling.start()
+        until(lambda: self.supervisor.states()[program].name in ("STOPPING", "STOPPED"), f"{program} is to stop")
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        telling.join()
 
     def stop(self, program: str) -> None:
         """Until `start`: supervisor leaves it alone meanwhile."""

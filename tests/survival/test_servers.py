@@ -78,8 +78,7 @@ def server(stack: Stack) -> redis_client.Redis:
 def test_sqs_killed_and_away_for_20_seconds_delays_mails_only(stack: Stack, tmp_path: Path) -> None:
     before = repeated(stack)
     with crowd(stack, tmp_path / "run"):
-        stack.kill("sqs")
-        stack.stop("sqs")  # supervisor would have another one there at once
+        stack.kill_for_good("sqs")
         outage(OUTAGE_SECONDS)
     assert stack.count(UNSENT) > 0, "mails waited for it"
     stack.start("sqs")
