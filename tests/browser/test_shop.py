@@ -63,6 +63,19 @@ def make_account(page: Any, address: str) -> None:
     expect(page.get_by_role("heading", name="Checkout")).to_be_visible()
 
 
+def log_out(page: Any) -> None:
+    page.goto("/account/")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/shop/")
+
+
+def log_in(page: Any, address: str) -> None:
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+    page.get_by_label("Email address").fill(address)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+
 def fill_in_address(page: Any) -> None:
     for label, text in (("Name", "Ada Crane"), ("Street", "Lake Road 4"), ("Postcode", "10115"), ("Town", "Berlin")):
         page.get_by_label(label).fill(text)
@@ -112,6 +125,11 @@ def test_somebody_new_finds_buys_and_sees_what_they_bought(stage: Stage, page: A
     expect(page.locator("[data-order]")).to_have_count(1)
     expect(page.locator("[data-order]")).to_contain_text(total)
     assert stage.do("orders_of", address) == ["paid"]
+
+    log_out(page)
+    page.goto("/shop/orders/")
+    log_in(page, address)
+    expect(page.locator("[data-order]")).to_contain_text(total)
 
 
 def test_ordering_takes_no_script(stage: Stage, visitor_with: Callable[..., Visitor], shown: dict[str, str]) -> None:
