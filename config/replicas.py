@@ -14,9 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from config import watching
 from config.faults import words
 
 Position = Mapping[int, int]  # the sequence number reached, by replication domain
@@ -29,8 +30,6 @@ _LOOK_SECONDS = 0.5
 _CATCH_UP_SECONDS = 0.2
 _HURRY_SECONDS = 0.02  # between looks while somebody waits for a write to arrive
 _NOT_ASKED = "was not asked yet"
-# A watcher's own time-outs are shorter than a request's: it is there to see that a server hangs.
-_QUICK = {"connect_timeout": 1, "read_timeout": 2, "write_timeout": 2}
 
 
 def position(gtids: str) -> Position:
@@ -203,14 +202,14 @@ class Watch:
             threading.Thread(target=self._go_on, args=(alias, look), name=f"watch-{alias}", daemon=True).start()
 
     def _go_on(self, alias: str, look: Look) -> None:
-        connection = _own_connection(alias)
+        connection = watching.own_connection(alias)
         pause = min(_LOOK_SECONDS, self._max_lag / 4)
         while True:
             try:
                 look(connection, pause)
             except Exception as error:  # noqa: BLE001 (also the driver's own: who ends here watches never again)
                 self.failed(alias, words(error))
-                _close(connection)
+                watching.close(connection)
                 time.sleep(pause)
 
     def _look_at_primary(self, connection: BaseDatabaseWrapper, pause: float) -> None:
@@ -228,19 +227,6 @@ class Watch:
         if self._primary and self.answers(DEFAULT_DB_ALIAS):
             _ask(connection, "SELECT MASTER_GTID_WAIT(%s, %s)", self._primary, _CATCH_UP_SECONDS)
         self.saw(connection.alias, _ask(connection, "SELECT @@gtid_slave_pos"))
-
-
-def _own_connection(alias: str) -> BaseDatabaseWrapper:
-    connection = connections[alias].copy()
-    connection.settings_dict["OPTIONS"].update(_QUICK)
-    return connection
-
-
-def _close(connection: BaseDatabaseWrapper) -> None:
-    try:
-        connection.close()
-    except Exception:  # noqa: BLE001 (it broke before; the next look makes another)
-        connection.connection = None
 
 
 def _ask(connection: BaseDatabaseWrapper, sql: str, *values: str | float) -> str:

@@ -16,9 +16,10 @@ from hashlib import blake2b
 from itertools import groupby
 from operator import itemgetter
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from config import watching
 from config.faults import words
 from shop.caching.cache_counters import LOOKED_AT
 from shop.caching.discoveries import Discoveries, News
@@ -39,8 +40,6 @@ BEHIND_SECONDS = 30.0
 _CLEARED_AT_ONCE = 5_000
 _CLEARED_EARLY = 300.0  # no two clocks are the same: a row that is nearly old enough may have been cleared
 _TOGETHER_SECONDS = 10  # processes that find another database within this time speak of the same one
-# A watcher's own time-outs are shorter than a request's: it is there to see what changed, not to wait.
-_QUICK = {"connect_timeout": 1, "read_timeout": 2, "write_timeout": 2}
 
 Row = tuple[int, str, object]  # number, tag, time
 Listener = Callable[[frozenset[str], float], None]
@@ -220,9 +219,7 @@ class Watch:
         return [f"{self._server} since {moment}|{tag}" for tag in sorted(again)]
 
     def _go_on(self) -> None:
-        own = connections[DEFAULT_DB_ALIAS].copy()
-        if own.vendor == "mysql":
-            own.settings_dict["OPTIONS"] = {**own.settings_dict["OPTIONS"], **_QUICK}
+        own = watching.own_connection(DEFAULT_DB_ALIAS)
         while not self._stopping.wait(LOOK_SECONDS):
             try:
                 self.look(own)
@@ -230,8 +227,8 @@ class Watch:
             except Exception as error:  # noqa: BLE001 (also the driver's own: who ends here watches never again)
                 self._tell_answer(words(error))
                 self._doubted = True
-                _close(own)
-        _close(own)
+                watching.close(own)
+        watching.close(own)
 
     def _tell_answer(self, fault: str) -> None:
         if fault and not self._fault:
@@ -264,13 +261,6 @@ def _may_be_cleared(row: Row) -> bool:
     at = row[2] if isinstance(row[2], datetime) else datetime.fromisoformat(str(row[2]))
     age = datetime.now(UTC) - at.replace(tzinfo=UTC)
     return age.total_seconds() > KEPT_SECONDS - _CLEARED_EARLY
-
-
-def _close(connection: BaseDatabaseWrapper) -> None:
-    try:
-        connection.close()
-    except Exception:  # noqa: BLE001 (it broke before; the next look makes another)
-        connection.connection = None
 
 
 watch = Watch()

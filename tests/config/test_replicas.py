@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from config import replicas
+from config import watching
 from config.replicas import Sightings, Watch, holds, position
 from tests.deadline import until
 
@@ -228,7 +228,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         made.append(threading.current_thread().name)
         return Broken(alias, over)
 
-    monkeypatch.setattr(replicas, "_own_connection", broken)
+    monkeypatch.setattr(watching, "own_connection", broken)
     yield made
     over.set()
 
