@@ -203,7 +203,7 @@ class Watch:
         for listener in self._listeners:
             try:
                 listener(tags, discovered)
-            except Exception:
+            except Exception:  # the others must hear of it, and what was read is not told again
                 logger.exception("a listener failed on %d changes", len(tags))
 
     def pass_on(self, tags: frozenset[str]) -> None:

@@ -97,7 +97,7 @@ class Follower:
                 self._wake.clear()
             except BaseException as error:  # noqa: BLE001 (also the engine's panic: who ends here follows never again)
                 self._tell(str(error) if isinstance(error, NotReady) else words(error))
-                time.sleep(RETRY_SECONDS)
+                time.sleep(RETRY_SECONDS)  # nobody waits for this thread
 
     def _tell(self, fault: str) -> None:
         if fault and not self._fault:
