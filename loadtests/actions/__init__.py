@@ -1,0 +1,11 @@
+"""What `manage.py loadtest` can do: one module an action, each a thin rim around a domain module of the same room.
+
+A module has NAME and HELP, `add_arguments(parser)`, and `handle(options, console) -> exit code`. Listed in the order
+of the help.
+"""
+
+from types import ModuleType
+
+from loadtests.actions import report, run
+
+ACTIONS: tuple[ModuleType, ...] = (run, report)
