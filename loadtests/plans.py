@@ -1,26 +1,50 @@
-"""A plan: which scenario, how many visitors, when they arrive, how fast time runs, from which seed, which limits."""
+"""A plan: which scenarios in which mix, how many visitors, when they arrive, how fast time runs, from which seed, which
+limits. A plan that exists can be run; what a file or a command line said wrongly is a `PlanMistake`.
 
+It reads no file (`loadtests/plan_files.py` does) and knows neither Django nor Locust: generators are handed it as JSON.
+"""
+
+import math
 import random
-from dataclasses import asdict, dataclass, field
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from loadtests.shapes import SHAPES
-
-SCENARIOS = ("signup", "purchase")
+from loadtests.shapes import SPACINGS, Shape, flat
 
 # What one visitor's journey takes at time scale 1 when every answer is immediate, in seconds.
-JOURNEY_SECONDS = {"signup": 10 * 30.0, "purchase": 2 * 5.0 + 300.0}
+JOURNEY_SECONDS: dict[str, float] = {
+    "signup": 10 * 30.0,
+    "purchase": 2 * 5.0 + 300.0,
+    "browse": 300.0,
+    "member": 300.0,
+    "buyer": 300.0,
+    "black_friday": 300.0,
+    "replay": 3600.0,
+}
+SCENARIOS = tuple(JOURNEY_SECONDS)
 # A journey waits for answers as well; a visitor who is longer than this behind is cut off.
 GRACE_SECONDS = 60.0
+MOST_USERS = 1_000_000
+# So many visitors one generator process drives alone.
+USERS_OF_ONE_PROCESS = 8_000
+# The plateau is where at least this share of the highest planned number of visitors is present.
+PLATEAU = 0.9
+DEFAULT_LIMITS = ("failed == 0", "untrue == 0")
 
 
 class PlanMistake(Exception):
-    """The plan cannot be run; the message says which part and why."""
+    """The plan cannot be run: `key` is the part that is wrong, `why` goes on with the sentence."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"{key} {why}")
+        self.key, self.why = key, why
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What must hold for a run to pass, and what must hold for it to be believed."""
+    """What must hold for a run to be believed."""
 
     failed: int = 0
     generator_cpu: float = 0.90  # of one core, the busiest 5 seconds
@@ -28,32 +52,155 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Arrival:
+    """Visitor `index` of the whole run comes at `moment` seconds after its start."""
+
+    index: int
+    moment: float
     scenario: str
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """From `start` to `end`, in seconds of the run: warm-up, ramp, plateau or drain."""
+
+    name: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`expected`: seconds that an answer of a step may take without anybody being behind; "*" for all others.
+    `weights`, `log`: of a replay. `journey_seconds`: the longest journey, where the scenario cannot know it."""
+
+    name: str
+    mix: dict[str, float]
     users: int
-    rate: float  # arrivals per second
-    arrivals: str  # a name in shapes.SHAPES
-    time_scale: float  # every wait of a visitor is multiplied by this; arrivals are not
-    seed: int
-    host: str
+    shape: Shape
+    seed: int = 1
+    host: str = ""
+    time_scale: float = 1.0  # every wait of a visitor is multiplied by this; arrivals are not
+    environment: str = ""
     request_timeout: float = 30.0
-    limits: Limits = field(default_factory=Limits)
+    processes: int = 0  # 0: by the number of users
+    connections: int = 2  # that a visitor may have at once
+    sources: tuple[str, ...] = ()  # addresses that connections are made from
+    expected: dict[str, float] = field(default_factory=lambda: {"*": 0.1})
+    warm_up_seconds: float = 0.0
+    limits: tuple[str, ...] = DEFAULT_LIMITS
+    moving: float = 0.0  # changes of the shop's data a second
+    bystander: str = ""
+    allow: tuple[str, ...] = ()  # hosts beyond this machine that may be driven
+    intention: str = ""
+    log: str = ""
+    weights: dict[str, float] = field(default_factory=dict)
+    journey_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key, why, holds in _demands(self):
+            if not holds:
+                raise PlanMistake(key, why)
+
+    @property
+    def scenario(self) -> str:
+        """The only scenario, or the plan's name where there are several."""
+        return next(iter(self.mix)) if len(self.mix) == 1 else self.name
+
+    @property
+    def rate(self) -> float:
+        """Arrivals per second, the mean."""
+        return self.shape.rate
+
+    @property
+    def workers(self) -> int:
+        """How many generator processes."""
+        return self.processes or (1 if self.users < USERS_OF_ONE_PROCESS else 2)
 
     def moments(self) -> list[float]:
         """Seconds after the start at which the visitors arrive. The same plan has the same moments."""
-        return SHAPES[self.arrivals](self.users, self.rate, random.Random(f"arrivals {self.seed}"))  # noqa: S311
+        return self.shape.moments(self.users, random.Random(f"arrivals {self.seed}"))  # noqa: S311
+
+    def arrivals(self) -> list[Arrival]:
+        """Who arrives when as what, in order. The same plan has the same arrivals."""
+        chance = random.Random(f"mix {self.seed}")  # noqa: S311
+        drawn = chance.choices(list(self.mix), list(self.mix.values()), k=self.users)
+        who = zip(self.moments(), drawn, strict=True)
+        return [Arrival(index, moment, scenario) for index, (moment, scenario) in enumerate(who)]
+
+    def journey(self, scenario: str) -> float:
+        """Seconds that a journey takes in this run when every answer is immediate."""
+        return (self.journey_seconds or JOURNEY_SECONDS[scenario]) * self.time_scale
+
+    @property
+    def longest_journey(self) -> float:
+        return max(self.journey(scenario) for scenario in self.mix)
 
     @property
     def hard_stop_seconds(self) -> float:
         """No run lasts longer than this, whatever the target does."""
-        return self.moments()[-1] + JOURNEY_SECONDS[self.scenario] * self.time_scale + GRACE_SECONDS
+        return self.moments()[-1] + self.longest_journey + GRACE_SECONDS
+
+    def phases(self) -> list[Phase]:
+        """Which seconds are compared with which. Warm-up is what the plan says; the plateau is the longest time in
+        which at least 90 % of the highest planned number of visitors are present; before it is the ramp, after it the
+        drain. Empty ones are left out. By the plan alone: what the target did moves no boundary."""
+        moments = self.moments()
+        end = moments[-1] + self.longest_journey
+        at = [end * step / 2000 for step in range(2001)]
+        start, stop = _longest_high(at, list(self._present(at, moments)))
+        warm = min(self.warm_up_seconds, end)
+        start, stop = max(start, warm), max(stop, warm)
+        bounds = (("warm-up", 0.0, warm), ("ramp", warm, start), ("plateau", start, stop), ("drain", stop, end))
+        return [Phase(*bound) for bound in bounds if bound[2] > bound[1]]
+
+    def _present(self, at: Iterable[float], moments: Sequence[float]) -> Iterator[float]:
+        """How many visitors are to be there, at each of these seconds."""
+        whole = sum(self.mix.values())
+        stays = [(weight / whole, self.journey(scenario)) for scenario, weight in self.mix.items()]
+        for second in at:
+            come = bisect_right(moments, second)
+            yield sum(share * (come - bisect_right(moments, second - stay)) for share, stay in stays)
+
+    def changed(
+        self,
+        *,
+        users: int | None = None,
+        rate: float | None = None,
+        duration: float | None = None,
+        arrivals: str | None = None,
+        **others: Any,
+    ) -> "Plan":
+        """The same plan, smaller, larger, slower or with other values; None leaves a value as it is. `users` alone
+        keeps the rates and holds them for a shorter or longer time. Raises `PlanMistake`."""
+        if rate is not None and duration is not None:
+            raise PlanMistake("duration", "and rate say the same thing twice: name one of them")
+        people = self.users if users is None else users
+        _demand("users", f"must be from 1 to {MOST_USERS}", 1 <= people <= MOST_USERS)
+        _demand("rate", "must be above 0", rate is None or 0 < rate < 1e6)
+        _demand("duration", "must be from 0.01 to 86400 seconds", duration is None or 0.01 <= duration <= 86_400)
+        shape = self.shape.longer(people / self.shape.people)
+        if duration is not None:
+            _demand("duration", "cannot be given to arrivals that are all at once", shape.seconds > 0)
+            rate = people / duration
+        if rate is not None and shape.seconds > 0:
+            shape = shape.faster(rate / shape.rate)
+            shape = shape.longer(people / shape.people)
+        if arrivals is not None:
+            _demand("arrivals", f"must be one of {', '.join(SPACINGS)}", arrivals in SPACINGS)
+            shape = Shape(arrivals if shape.kind in SPACINGS else shape.kind, shape.pieces, arrivals)
+        given = {name: value for name, value in others.items() if value is not None}
+        return replace(self, users=people, shape=shape, **given)
 
     def as_arguments(self) -> list[str]:
-        """What `manage.py loadtest run` takes to run this plan again."""
+        """What `manage.py loadtest run` takes to run this plan again; `plan.toml` stands for the file of the run's
+        folder, where the command line cannot say it all."""
+        if self != _of_command_line(self):
+            return ["plan.toml"]
         options = {
             "--users": self.users,
             "--rate": f"{self.rate:.12g}",
-            "--arrivals": self.arrivals,
+            "--arrivals": self.shape.spacing,
             "--time-scale": f"{self.time_scale:g}",
             "--seed": self.seed,
             "--timeout": f"{self.request_timeout:g}",
@@ -62,11 +209,12 @@ class Plan:
         return [self.scenario, *(str(part) for option in options.items() for part in option)]
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "shape": self.shape.as_json()}
 
     @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> "Plan":
-        return cls(**{**raw, "limits": Limits(**raw["limits"])})
+    def from_json(cls, raw: Mapping[str, Any]) -> "Plan":
+        lists = {name: tuple(raw[name]) for name in ("sources", "limits", "allow")}
+        return cls(**{**raw, **lists, "shape": Shape.from_json(raw["shape"])})
 
 
 def make(
@@ -80,31 +228,75 @@ def make(
     seed: int,
     host: str,
     request_timeout: float = 30.0,
+    **others: Any,
 ) -> Plan:
-    """A plan that can be run. Without rate and duration the arrivals are spread over 60 s times the time scale.
-    Raises `PlanMistake`."""
-    if rate is not None and duration is not None:
-        raise PlanMistake("--rate and --duration say the same thing twice: name one of them")
-    checks = {
-        "--users must be from 1 to 100000": 1 <= users <= 100_000,
-        "--rate must be above 0": rate is None or 0 < rate < 1e6,
-        "--duration must be from 0.01 to 86400 seconds": duration is None or 0.01 <= duration <= 86_400,
-        "--time-scale must be above 0 and at most 10": 0 < time_scale <= 10,
-        "--timeout must be from 0.1 to 300 seconds": 0.1 <= request_timeout <= 300,
-        f"the scenario must be one of {', '.join(SCENARIOS)}": scenario in SCENARIOS,
-        f"--arrivals must be one of {', '.join(SHAPES)}": arrivals in SHAPES,
-    }
-    for sentence, holds in checks.items():
-        if not holds:
-            raise PlanMistake(sentence)
-    spread = duration if duration is not None else 60.0 * time_scale
-    return Plan(
-        scenario=scenario,
-        users=users,
-        rate=rate if rate is not None else users / spread,
-        arrivals=arrivals,
-        time_scale=time_scale,
-        seed=seed,
-        host=host,
-        request_timeout=request_timeout,
+    """The plan of a command line that names a scenario. Without rate and duration the arrivals are spread over 60 s
+    times the time scale. Raises `PlanMistake`."""
+    try:
+        _demand("time_scale", "must be above 0 and at most 10", 0 < time_scale <= 10)
+        _demand("scenario", f"must be one of {', '.join(SCENARIOS)}", scenario in SCENARIOS)
+        plan = Plan(scenario, {scenario: 1.0}, 1, flat(rate=1 / (60 * time_scale), users=1, spacing="poisson"))
+        spread = 60.0 * time_scale if rate is None and duration is None else duration
+        values = {"time_scale": time_scale, "seed": seed, "host": host, "request_timeout": request_timeout}
+        return plan.changed(users=users, rate=rate, duration=spread, arrivals=arrivals, **values, **others)
+    except PlanMistake as mistake:
+        raise of_option(mistake) from mistake
+
+
+def of_option(mistake: PlanMistake) -> PlanMistake:
+    """The same mistake, named as the command line names it."""
+    option = {"request_timeout": "timeout", "allow": "allow-host"}.get(mistake.key, mistake.key)
+    return PlanMistake(f"--{option.replace('_', '-')}", mistake.why)
+
+
+def _of_command_line(plan: Plan) -> Plan | None:
+    """The plan that the command line's few options make, if they make one like this."""
+    if len(plan.mix) > 1 or plan.shape.kind not in SPACINGS:
+        return None
+    return replace(
+        Plan(plan.scenario, {plan.scenario: 1.0}, plan.users, plan.shape),
+        seed=plan.seed,
+        host=plan.host,
+        time_scale=plan.time_scale,
+        request_timeout=plan.request_timeout,
     )
+
+
+def _demand(key: str, why: str, holds: bool) -> None:
+    if not holds:
+        raise PlanMistake(key, why)
+
+
+def _demands(plan: Plan) -> Iterator[tuple[str, str, bool]]:
+    """What must be true of a plan. A comparison with a number that is none is false, so NaN is refused as well."""
+    users, mix = plan.users, plan.mix
+    yield "mix", "names no scenario", bool(mix)
+    unknown = sorted(set(mix) - set(SCENARIOS))
+    yield "mix", f"names {', '.join(unknown)}; scenarios are {', '.join(SCENARIOS)}", not unknown
+    yield "mix", "needs weights above 0", all(0 < weight < math.inf for weight in mix.values())
+    yield "users", f"must be from 1 to {MOST_USERS}", 1 <= users <= MOST_USERS
+    yield "shape", "brings nobody", plan.shape.people > 0
+    yield "shape", "lasts longer than a day", plan.shape.seconds <= 86_400 * 1.001
+    yield "time_scale", "must be above 0 and at most 10", 0 < plan.time_scale <= 10
+    yield "request_timeout", "must be from 0.1 to 300 seconds", 0.1 <= plan.request_timeout <= 300
+    yield "processes", "must be from 0 (by the number of users) to 64", 0 <= plan.processes <= 64
+    yield "connections", "must be from 1 to 32", 1 <= plan.connections <= 32
+    yield "warm_up_seconds", "must be from 0 to 86400", 0 <= plan.warm_up_seconds <= 86_400
+    yield "expected", "needs seconds of 0 or more", all(0 <= seconds < 3600 for seconds in plan.expected.values())
+    yield "moving", "must be from 0 to 10000 changes a second", 0 <= plan.moving <= 10_000
+    yield "weights", "must be above 0", all(0 < weight < math.inf for weight in plan.weights.values())
+    yield "journey_seconds", "must be from 0 to 86400", 0 <= plan.journey_seconds <= 86_400
+    yield "log", "is what the scenario replay needs", ("replay" not in mix) or bool(plan.log)
+
+
+def _longest_high(at: Sequence[float], present: Sequence[float]) -> tuple[float, float]:
+    """Begin and end of the longest stretch in which the value is near its highest."""
+    edge = PLATEAU * max(present)
+    best, begin = (0.0, 0.0), None
+    for second, value in zip(at, present, strict=True):
+        if value < edge:
+            begin = None
+            continue
+        begin = second if begin is None else begin
+        best = max(best, (begin, second), key=lambda stretch: stretch[1] - stretch[0])
+    return best

@@ -46,12 +46,13 @@ class Verdict:
         }
 
 
-def judge(*, measured: dict[str, Any] | None, limits: Limits, books: dict[str, Any]) -> Verdict:
+def judge(*, measured: dict[str, Any] | None, limits: Limits | tuple[str, ...], books: dict[str, Any]) -> Verdict:
     """`measured`: what the runner left (None: it left nothing). `books`: what the audit said, as `audit.run` gives it.
 
     Wrong books outrank everything: they are wrong however badly the load was made. Then a run that cannot be believed,
     then broken limits. A run whose books nobody looked at has not passed.
     """
+    limits = limits if isinstance(limits, Limits) else Limits()
     if measured is None:
         record = (Check("the run left a record", Mark.BROKEN, "the generator ended without one"),)
         checks: tuple[Check, ...] = (*record, _books(books))

@@ -10,7 +10,7 @@ from django.utils import timezone
 from rich.console import Console
 
 from loadtests import audit, launch, mailbox, plans, progress, record, report, saying, target, verdict
-from loadtests.shapes import SHAPES
+from loadtests.shapes import SPACINGS
 
 NAME = "run"
 HELP = "one run"
@@ -21,7 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--users", type=int, default=100, help="how many visitors (default 100)")
     parser.add_argument("--rate", type=float, help="arrivals per second")
     parser.add_argument("--duration", type=float, help="seconds over which they arrive (default 60 x time scale)")
-    parser.add_argument("--arrivals", choices=SHAPES, default="poisson", help="poisson (default) or constant")
+    parser.add_argument("--arrivals", choices=SPACINGS, default="poisson", help="poisson (default) or constant")
     parser.add_argument("--time-scale", type=float, default=1.0, help="every wait of a visitor times this (default 1)")
     parser.add_argument("--host", default=settings.PUBLIC_URL, help="which host; loopback only (default %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same arrivals and hesitations (default 1)")
@@ -95,5 +95,5 @@ def _books(options: dict[str, Any], run_dir: Path, console: Console) -> dict[str
 
 
 def _title(plan: plans.Plan) -> str:
-    who = f"{plan.scenario}: {plan.users} visitors, {plan.rate:.3g}/s ({plan.arrivals})"
+    who = f"{plan.scenario}: {plan.users} visitors, {plan.rate:.3g}/s ({plan.shape.kind})"
     return f"{who}, time x {plan.time_scale:g}, seed {plan.seed}, {plan.host}"

@@ -28,7 +28,7 @@ def test_the_same_seed_has_the_same_arrivals_and_another_seed_others() -> None:
 def test_poisson_arrivals_keep_the_rate_and_have_exponential_gaps() -> None:
     moments = plan(users=20_000).moments()
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
-    assert moments[0] == 0
+    assert 0 <= moments[0] < moments[-1] <= 400
     assert min(gaps) >= 0
     assert sum(gaps) / len(gaps) == pytest.approx(1 / 50, rel=0.03)
     # Of exponential gaps e^-1 are longer than the mean; of constant ones none are.
