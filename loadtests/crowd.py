@@ -1,11 +1,16 @@
-"""What the visitors of one run share: who they are, which links are left, which addresses were seen, who was promised a
-place. Each visitor is its own greenlet; nothing here waits, so nothing here needs a lock."""
+"""What the visitors of one generator process share: who they are, which links are theirs, what was shown to whom, and
+what was promised. Nothing here waits, so nothing here needs a lock.
+
+What must outlive this process is written down the moment it is known, a line at a time, into files of the run:
+`acknowledged.jsonl` (places promised), `evidence.jsonl` (what the books must know), `sightings.jsonl` (prices seen),
+`spent-invitations.jsonl`. Several processes append to the same files.
+"""
 
 import json
 import os
-from collections import Counter, deque
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,58 +19,55 @@ from loadtests.mailbox import Invitation
 from loadtests.target import Target
 
 
-class Ending(Enum):
-    """How a visit ended."""
-
-    FINISHED = "finished"
-    GAVE_UP = "gave_up"  # a step they cannot do without was not answered rightly
-    CUT_OFF = "cut_off"  # the run ended first
-
-
 class NobodyInvited(Exception):
-    """There is no link left for this visitor."""
+    """There is no link for this visitor."""
 
 
 @dataclass(slots=True)
 class Crowd:
+    """`worker`: this process's number, never given again in the run. `links`: invitations by the visitor's index.
+    `keep`, if given, takes the lines of evidence instead of files in `run_dir` (name of the file, line): a generator
+    on another machine sends them home. `note` takes what happened that is no request's fault."""
+
     target: Target
     run_id: str
     seed: int
     time_scale: float
     run_dir: Path | None
-    request_timeout: float = 30.0
+    worker: int = 0
     # Bitcoin's, of their wallets: as the application is told it.
     network: str = field(default_factory=lambda: os.environ.get("STAMPEDE_BTC_NETWORK", "mainnet"))
-    links: deque[Invitation] = field(default_factory=deque)
-    in_flight: int = 0
-    present: int = 0
-    endings: Counter[Ending] = field(default_factory=Counter)
-    _next: int = 0
+    links: Mapping[int, Invitation] = field(default_factory=dict)
+    keep: Callable[[str, dict[str, Any]], None] | None = None
+    note: Callable[[str], None] = lambda text: None
+    clock: Callable[[], float] = time.monotonic
     _owners: dict[str, int] = field(default_factory=dict)
     _files: dict[str, TextIO] = field(default_factory=dict)
 
-    def next_index(self) -> int:
-        self._next += 1
-        return self._next - 1
+    def visitors_time(self) -> float:
+        """Seconds as visitors feel them: their waits are shrunk by the time scale."""
+        return self.clock() / self.time_scale
 
     def email(self, index: int) -> str:
-        return identities.email(run_id=self.run_id, index=index)
+        return identities.email(run_id=self.run_id, index=index, worker=self.worker)
+
+    def password(self, index: int) -> str:
+        return identities.password(seed=self.seed, run_id=self.run_id, index=index)
 
     def wallets(self, index: int) -> identities.Wallets:
         return identities.wallets(seed=self.seed, run_id=self.run_id, index=index, network=self.network)
 
-    def take_link(self) -> str:
-        """An invitation link for one visitor, as a path at the target. Raises `NobodyInvited`, `ForeignHost`."""
-        if not self.links:
+    def take_link(self, index: int) -> str:
+        """The visitor's invitation link, as a path at the target. Raises `NobodyInvited`, `ForeignHost`."""
+        invitation = self.links.get(index)
+        if invitation is None:
             raise NobodyInvited("there are more visitors than invitation links")
-        invitation = self.links.popleft()
         path = self.target.path_of(invitation.link)
         self._append("spent-invitations.jsonl", {"mark": invitation.mark})
         return path
 
     def acknowledge(self, *, email: str, promise: str) -> None:
-        """A place was promised in this JSON. Written down the moment it was, so that no death of this process forgets
-        it; ticket is empty and number null where the answer did not say them."""
+        """A place was promised in this JSON; ticket is empty and number null where the answer did not say them."""
         try:
             said = json.loads(promise)
         except ValueError:
@@ -74,9 +76,24 @@ class Crowd:
         ticket, number = str(place.get("ticket") or ""), place.get("number")
         self._append("acknowledged.jsonl", {"email": email, "ticket": ticket, "number": number})
 
-    def other_owner(self, address: str, index: int) -> int | None:
-        """Another visitor who was shown this address, or None."""
-        owner = self._owners.setdefault(address, index)
+    def told_deposits(self, *, index: int, addresses: Mapping[str, str]) -> None:
+        """Somebody was told to pay to these addresses, by chain. The link is a secret: its mark stands for it."""
+        invitation = self.links.get(index)
+        mark = invitation.mark if invitation else ""
+        self._append("evidence.jsonl", {"kind": "deposit_addresses", "mark": mark, "addresses": dict(addresses)})
+
+    def ordered(self, *, email: str, number: str, total_cents: int) -> None:
+        """An order was confirmed to this customer with this total."""
+        self._append("evidence.jsonl", {"kind": "order", "number": number, "email": email, "total_cents": total_cents})
+
+    def saw(self, *, product: str, price_cents: int, at: float | None = None) -> None:
+        """A product page named this price. `at`: of time.time(), when the answer was complete."""
+        at = time.time() if at is None else at
+        self._append("sightings.jsonl", {"product": product, "price_cents": price_cents, "at": at})
+
+    def other_owner(self, thing: str, index: int) -> int | None:
+        """Another visitor who was shown this as theirs alone, or None."""
+        owner = self._owners.setdefault(thing, index)
         return None if owner == index else owner
 
     def close(self) -> None:
@@ -84,6 +101,9 @@ class Crowd:
             file.close()
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
+        if self.keep is not None:
+            self.keep(name, line)
+            return
         if self.run_dir is None:
             return
         if name not in self._files:

@@ -16,8 +16,14 @@ class Wallets:
     eth: str  # with the checksum of EIP-55
 
 
-def email(*, run_id: str, index: int) -> str:
-    return f"visitor-{index:06d}.{run_id}@{MAIL_DOMAIN}"
+def email(*, run_id: str, index: int, worker: int) -> str:
+    """`worker`: the number of the generator process, which no other process of the run is ever given: whoever takes
+    over from one that died repeats nobody."""
+    return f"visitor-{index:06d}.w{worker}.{run_id}@{MAIL_DOMAIN}"
+
+
+def password(*, seed: int, run_id: str, index: int) -> str:
+    return f"visit {random.Random(f'password {seed} {run_id} {index}').getrandbits(64):016x}"  # noqa: S311
 
 
 def wallets(*, seed: int, run_id: str, index: int, network: str = "mainnet") -> Wallets:

@@ -1,25 +1,107 @@
 """For plain Locust: `locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`, with its web page or headless.
 
 STAMPEDE_TIME_SCALE shrinks every wait. Purchase needs STAMPEDE_LINKS (a file, one link a line) or STAMPEDE_MAILBOX (a
-Maildir); without them only Signup runs. Each user is one person after the other. There is no audit and no verdict here:
-that is `manage.py loadtest run`.
+Maildir); without them it is left out. Name users on the command line to choose: `... Signup Purchase`. Each user is one
+person after the other, over one connection. There is no audit and no verdict here: that is `manage.py loadtest run`.
 """
 
 import os
 import secrets
-from collections import deque
+from collections.abc import Generator
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from locust import events
+import gevent
+from locust import FastHttpUser, events, task
 
 from loadtests import mailbox
+from loadtests.connections import TargetOnly
 from loadtests.crowd import Crowd
-from loadtests.scenarios.purchase import Purchase
-from loadtests.scenarios.signup import Signup
+from loadtests.scenarios import SCENARIOS
+from loadtests.scenarios.visitor import Visitor
+from loadtests.steps import Answer, GaveUp, Step, Think, Together, Untrue
 from loadtests.target import resolve
 
-__all__ = ["Purchase", "Signup"]
+REQUEST_TIMEOUT_SECONDS = 30.0
+
+
+class Person(FastHttpUser):  # type: ignore[misc]  # Locust's types are not followed
+    """Drives the journey of one visitor after the other with Locust's client, which keeps its statistics."""
+
+    abstract = True
+    scenario: ClassVar[type[Visitor]]
+    max_redirects = 0  # a redirect is an answer to be checked, and followed only where the journey goes
+
+    def __init__(self, environment: Any) -> None:
+        self.crowd: Crowd = environment.crowd
+        self.numbers: count[int] = environment.numbers
+        self.host = self.crowd.target.url
+        self.client_pool = TargetOnly(
+            self.crowd.target, connection_timeout=REQUEST_TIMEOUT_SECONDS, network_timeout=REQUEST_TIMEOUT_SECONDS
+        )
+        super().__init__(environment)
+
+    @task  # type: ignore[untyped-decorator]
+    def visit(self) -> None:
+        """One whole journey of a new person, who knows nothing of the one before."""
+        try:
+            self._drive(self.scenario(self.crowd, next(self.numbers)).journey())
+        except GaveUp:
+            return
+        finally:
+            self.client_pool.close()
+
+    def _drive(self, journey: Generator[Any, Any, Any]) -> None:
+        given: Any = None
+        while True:
+            try:
+                wanted = journey.throw(given) if isinstance(given, GaveUp) else journey.send(given)
+            except StopIteration:
+                return
+            given = self._do(wanted)
+
+    def _do(self, wanted: Step | Think | Together) -> Any:
+        if isinstance(wanted, Think):
+            return gevent.sleep(wanted.seconds * self.crowd.time_scale)
+        if isinstance(wanted, Together):
+            return tuple(self._ask(step) for step in wanted.steps)
+        answer = self._ask(wanted)
+        return GaveUp(wanted.name) if answer is None and wanted.needed else answer
+
+    def _ask(self, step: Step) -> Answer | None:
+        self.client.cookiejar.clear()  # cookies are the visitor's own browser's
+        with self.client.request(
+            step.method,
+            step.path,
+            name=step.name,
+            data=step.body or None,
+            headers=dict(step.headers),
+            catch_response=True,
+            allow_redirects=False,
+        ) as got:
+            if got.status_code == 0:
+                got.failure(got.error)
+                return None
+            if got.status_code not in step.expect:
+                got.failure(f"status {got.status_code}, expected {step.expect[0]}")
+                return None
+            answer = _answer(step, got)
+            try:
+                if step.check is not None:
+                    step.check(answer)
+            except Untrue as error:
+                got.failure(error)
+                return None
+            return answer
+
+
+def _answer(step: Step, got: Any) -> Answer:
+    headers = {name.lower(): value for name, value in got.headers.items()}
+    cookies = tuple(value for name, value in got.headers.items() if name.lower() == "set-cookie")
+    return Answer(
+        got.status_code, headers, got.content or b"", got.request_meta["response_time"] / 1e3, step.path, cookies
+    )
 
 
 def _invitations() -> list[mailbox.Invitation]:
@@ -30,19 +112,41 @@ def _invitations() -> list[mailbox.Invitation]:
     return []
 
 
-_LINKS = deque(_invitations())
-if not _LINKS:
-    Purchase.weight = 0  # Locust leaves out what has no weight
+class _InTurn(dict[int, mailbox.Invitation]):
+    """A link for whoever asks, in the order of the mails: nobody knows here which numbers will be buyers."""
+
+    def __init__(self, links: list[mailbox.Invitation]) -> None:
+        super().__init__()
+        self._left = iter(links)
+
+    def get(self, index: int, default: Any = None) -> Any:
+        if index not in self:
+            following = next(self._left, None)
+            if following is None:
+                return default
+            self[index] = following
+        return self[index]
+
+
+_LINKS = _invitations()
+# Locust finds user classes among the names of this module.
+for _name, _scenario in SCENARIOS.items():
+    globals()[_scenario.__name__] = type(
+        _scenario.__name__,
+        (Person,),
+        {"scenario": _scenario, "__module__": __name__, "weight": 0 if _name == "purchase" and not _LINKS else 1},
+    )
 
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def _gather(environment: Any, **_: Any) -> None:
     """A new crowd for each test; the host is that of the command line or of the web form, under the same guard."""
+    environment.numbers = count()
     environment.crowd = Crowd(
         target=resolve(environment.host or ""),
         run_id=secrets.token_hex(3),
         seed=1,
         time_scale=float(os.environ.get("STAMPEDE_TIME_SCALE", "1")),
         run_dir=None,
-        links=_LINKS,
+        links=_InTurn(_LINKS),
     )

@@ -1,1 +1,7 @@
-"""What one visitor does. Each scenario runs under our runner and under plain `locust`."""
+"""What one visitor does. Each scenario runs under our sessions and under plain `locust`; none imports either."""
+
+from loadtests.scenarios.purchase import Purchase
+from loadtests.scenarios.signup import Signup
+from loadtests.scenarios.visitor import Visitor
+
+SCENARIOS: dict[str, type[Visitor]] = {scenario.NAME: scenario for scenario in (Signup, Purchase)}

@@ -1,10 +1,12 @@
 """Somebody opens the invitation in their mail, takes part, and watches for the payment."""
 
 import re
+from collections.abc import Generator
 from typing import Any
 
 from loadtests.crowd import NobodyInvited
-from loadtests.scenarios.visitor import JSON, PAGE, GaveUp, Visitor, claim, json_object, page
+from loadtests.scenarios.visitor import Visitor, json_object, page_text
+from loadtests.steps import Answer, Check, GaveUp, Journey, claim
 from loadtests.target import ForeignHost
 
 STATES = {"awaiting", "seen", "confirming", "paid", "review"}
@@ -14,54 +16,57 @@ _AMOUNT = re.compile(r"\d+(\.\d+)?")
 
 
 class Purchase(Visitor):
-    def arrive(self) -> None:
+    __slots__ = ("deposits", "invitation", "payment_page")
+    NAME = "purchase"
+    JOURNEY_SECONDS = 2 * 5.0 + POLLS * POLL_SECONDS
+
+    def journey(self) -> Journey:
         self.deposits: dict[str, str] | None = None
+        self.invitation = self.link_in_the_mail()
+        yield from self.page("purchase.invitation", self.invitation, check=self.check_invitation)
+        yield from self.think(3, 5)
+        yield from self.accept_the_terms()
+        yield from self.think(3, 5)
+        yield from self.enter_wallets()
+        yield from self.page("purchase.payment_page", f"{self.invitation}payment/", check=self.check_payment_page)
+        yield from self.poll(self.look_for_the_payment, every=POLL_SECONDS, times=POLLS)
 
-    def journey(self) -> None:
-        self.open_the_link_in_the_mail()
-        self.think(3, 5)
-        self.accept_the_terms()
-        self.think(3, 5)
-        self.enter_wallets()
-        self.see_where_to_pay()
-        self.poll(self.look_for_the_payment, every=POLL_SECONDS, times=POLLS)
-
-    def open_the_link_in_the_mail(self) -> None:
+    def link_in_the_mail(self) -> str:
         try:
-            self.invitation = self.crowd.take_link()
+            return self.crowd.take_link(self.index)
         except (NobodyInvited, ForeignHost) as error:
             raise GaveUp(str(error)) from error
-        with self.step("purchase.invitation", "GET", self.invitation, status=200, headers=PAGE) as answer:
-            claim(f'action="{self.invitation}terms/"' in page(answer), "the invitation has no form to accept the terms")
-            self.check_private(answer)
 
-    def accept_the_terms(self) -> None:
-        form = {"accept": "on"}
-        with self.step("purchase.terms", "POST", f"{self.invitation}terms/", status=303, data=form) as answer:
-            self.check_leads_to(answer, "wallet/")
-        with self.step("purchase.wallet_page", "GET", f"{self.invitation}wallet/", status=200, headers=PAGE) as answer:
-            claim('name="btc_address"' in page(answer), "the wallet page has no field for the Bitcoin address")
-            self.check_private(answer)
+    def accept_the_terms(self) -> Journey:
+        form, leads = {"accept": "on"}, self.leads_to("wallet/")
+        yield from self.post("purchase.terms", f"{self.invitation}terms/", form, status=303, check=leads)
+        yield from self.page("purchase.wallet_page", f"{self.invitation}wallet/", check=self.check_wallet_page)
 
-    def enter_wallets(self) -> None:
+    def enter_wallets(self) -> Journey:
         mine = self.crowd.wallets(self.index)
-        form = {"btc_address": mine.btc, "eth_address": mine.eth}
-        with self.step("purchase.wallet", "POST", f"{self.invitation}wallet/", status=303, data=form) as answer:
-            self.check_leads_to(answer, "payment/")
+        form, leads = {"btc_address": mine.btc, "eth_address": mine.eth}, self.leads_to("payment/")
+        yield from self.post("purchase.wallet", f"{self.invitation}wallet/", form, status=303, check=leads)
 
-    def see_where_to_pay(self) -> None:
-        where = f"{self.invitation}payment/"
-        with self.step("purchase.payment_page", "GET", where, status=200, headers=PAGE) as answer:
-            self.payment_page = page(answer)
-            self.check_private(answer)
-
-    def look_for_the_payment(self) -> bool:
+    def look_for_the_payment(self) -> Generator[Any, Any, bool]:
         token = self.invitation.strip("/").rpartition("/")[2]
-        with self.step("purchase.payment", "GET", f"/api/payment/{token}", status=200, headers=JSON) as answer:
-            self.check_payment(json_object(answer))
+        yield from self.get("purchase.payment", f"/api/payment/{token}", check=self.check_payment)
         return False  # the page is watched for five minutes, whatever it says
 
-    def check_payment(self, payment: dict[str, Any]) -> None:
+    def check_invitation(self, answer: Answer) -> None:
+        form = f'action="{self.invitation}terms/"'
+        claim(form in page_text(answer), "the invitation has no form to accept the terms")
+        check_private(answer)
+
+    def check_wallet_page(self, answer: Answer) -> None:
+        claim('name="btc_address"' in page_text(answer), "the wallet page has no field for the Bitcoin address")
+        check_private(answer)
+
+    def check_payment_page(self, answer: Answer) -> None:
+        self.payment_page = page_text(answer)
+        check_private(answer)
+
+    def check_payment(self, answer: Answer) -> None:
+        payment = json_object(answer)
         claim(payment.get("state") in STATES, f"unknown state {payment.get('state')!r}")
         claim(isinstance(payment.get("allowance"), dict), "no allowance")
         rows = payment.get("deposits")
@@ -81,18 +86,20 @@ class Purchase(Visitor):
             claim(address not in (mine.btc, mine.eth), f"the {chain} deposit address is the visitor's own wallet")
             other = self.crowd.other_owner(address, self.index)
             claim(other is None, f"visitor {other} was given the same {chain} address")
+        if self.deposits is None:
+            self.crowd.told_deposits(index=self.index, addresses=addresses)
         self.deposits = addresses
 
-    def check_leads_to(self, answer: Any, step: str) -> None:
-        location = answer.headers.get("location", "")
-        try:
-            path = self.crowd.target.path_of(location)
-        except ForeignHost as error:
-            claim(False, f"redirected off the target: {error}")
-        claim(path == f"{self.invitation}{step}", f"redirected to {path_without_token(path)} instead of {step}")
+    def leads_to(self, step: str) -> Check:
+        def check(answer: Answer) -> None:
+            path = self.follow(answer)
+            claim(path == f"{self.invitation}{step}", f"redirected to {path_without_token(path)} instead of {step}")
 
-    def check_private(self, answer: Any) -> None:
-        claim("no-store" in answer.headers.get("cache-control", ""), "a private page may be stored by a cache")
+        return check
+
+
+def check_private(answer: Answer) -> None:
+    claim("no-store" in answer.headers.get("cache-control", ""), "a private page may be stored by a cache")
 
 
 def path_without_token(path: str) -> str:

@@ -8,14 +8,20 @@ from loadtests import identities
 
 
 def test_emails_are_accepted_by_the_validator_of_the_sale() -> None:
-    address = identities.email(run_id="a1b2c3", index=7)
-    assert address == "visitor-000007.a1b2c3@load.stampede-lab.org"
+    address = identities.email(run_id="a1b2c3", index=7, worker=1)
+    assert address == "visitor-000007.w1.a1b2c3@load.stampede-lab.org"
     assert validate_email(address, check_deliverability=False).normalized == address
 
 
 def test_emails_of_two_runs_and_of_two_visitors_are_disjoint() -> None:
-    emails = {identities.email(run_id=run_id, index=index) for run_id in ("aaaaaa", "bbbbbb") for index in range(500)}
-    assert len(emails) == 1000
+    runs, workers = ("aaaaaa", "bbbbbb"), (1, 2)
+    emails = {
+        identities.email(run_id=run_id, index=index, worker=worker)
+        for run_id in runs
+        for worker in workers
+        for index in range(500)
+    }
+    assert len(emails) == 2000
 
 
 def test_wallets_have_valid_checksums() -> None:
