@@ -29,7 +29,7 @@ _EXAMPLES = 50  # different error sentences kept a second and process; the count
 
 @dataclass(slots=True)
 class Tally:
-    """One step, such as `signup.post`. `service`: from the request's first byte out to the last byte in.
+    """One step, such as `signup.post`. `service`: from the asking, connecting included, to the last byte in.
     `intended`: from the moment at which it was to begin, had nobody been kept waiting. Both hold right answers only: a
     target that fails fast must not look fast. `wrong`: how long failures, time-outs and untrue answers took."""
 
@@ -128,7 +128,7 @@ class Recorder:
     began. Nothing here waits, and one process is one thread, so nothing is locked."""
 
     def __init__(self, *, worker: int, clock: Callable[[], float]) -> None:
-        self._clock = clock
+        self.clock = self._clock = clock
         self._worker = worker
         self._now = Frame(at=0, worker=worker)
         self._moved_at = clock()
@@ -155,13 +155,23 @@ class Recorder:
         self._now.unmet[scenario] += count
         self._now.notes[why] += count
 
-    def sent(self) -> None:
+    def asked(self) -> None:
+        """A request begins; its clock runs. It ends with `answered` or `cut_off`."""
         self._pass_time()
         self.in_flight += 1
+
+    def sent(self) -> None:
+        """Its first byte went out. One whose connection was refused was never sent."""
         self._now.sent += 1
 
+    def cut_off(self) -> None:
+        """Whoever asked left before the end of the run came: no outcome, and no figure."""
+        self._pass_time()
+        self.in_flight -= 1
+        self._now.notes["requests cut off by the end"] += 1
+
     def answered(self, *, step: str, service: float, intended: float, outcome: Outcome, error: str = "") -> None:
-        """A request that was `sent` has ended; durations in seconds."""
+        """A request that was `asked` has ended; durations in seconds."""
         self._pass_time()
         self.in_flight -= 1
         tally = self._now.tallies.get(step)

@@ -40,8 +40,8 @@ class GaveUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. Names of headers are in lower case; `seconds` is its service time: from the first byte of the
-    request out to the last byte in. `body` is as sent for text, with its content coding undone."""
+    """A whole answer. Names of headers are in lower case; `seconds` is its service time: from the asking, connecting
+    included where no kept connection was at hand, to the last byte in. `body`: with its content coding undone."""
 
     status: int
     headers: Mapping[str, str]
