@@ -7,7 +7,7 @@ class ConfigConfig(AppConfig):
     def ready(self) -> None:
         from django.db.backends.signals import connection_created
 
-        from config import checks  # noqa: F401 (registers the system checks)
+        from config import checks, load_target  # noqa: F401 (register the system checks)
         from config.database import count_queries
 
         connection_created.connect(count_queries)

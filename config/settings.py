@@ -34,6 +34,11 @@ SECURE_COOKIES = PUBLIC_URL.startswith("https://")
 # Who may read /metrics, and the details of /readyz.
 INTERNAL_NETWORKS = env.networks("STAMPEDE_INTERNAL_NETWORKS", "127.0.0.0/8,::1/128")
 
+# --- the laboratory -------------------------------------------------------------------------------------------------
+# The name under which this environment may be stampeded; without one it may not.
+LOAD_TARGET = env.text("STAMPEDE_LOAD_TARGET", "")
+LOAD_KEY = env.text("STAMPEDE_LOAD_KEY", SECRET_KEY)
+
 # --- the sale -------------------------------------------------------------------------------------------------------
 SIGNUPS_PER_MINUTE = env.integer("STAMPEDE_SIGNUPS_PER_MINUTE", 60)  # per client address; 0 switches it off
 POLL_SECONDS = env.seconds("STAMPEDE_POLL_SECONDS", 30)

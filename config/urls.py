@@ -8,6 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
 from config.health import healthz, readyz
+from config.known_answers import known_answer
+from config.load_target import load_target
 from config.media import media
 from config.metrics import metrics
 from config.openapi import openapi
@@ -21,6 +23,8 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("media/<path:name>", media, name="media"),
+    path(".well-known/load-target", load_target, name="load-target"),
+    path(".well-known/known-answer", known_answer, name="known-answer"),
     path("admin/", admin.site.urls),
 ]
 

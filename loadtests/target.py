@@ -1,11 +1,13 @@
-"""Which host may be driven. In this version only this machine: a load generator pointed at the wrong name is an attack.
+"""Which host may be driven: this machine, or a host that is named twice, as the target and as allowed. A load generator
+pointed at the wrong name is an attack; that the host itself wants it is asked then (`loadtests/challenge.py`).
 
-The name is resolved once, every address it has must be a loopback address, and the connections go to that address and
-nowhere else, whatever a redirect, a link in a mail or a changed name says.
+The name is resolved once, and the connections go to that address and nowhere else, whatever a redirect, a link in a
+mail or a changed name says.
 """
 
 import ipaddress
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
@@ -32,6 +34,16 @@ class Target:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
+    @property
+    def authority(self) -> str:
+        """As a browser writes it into the Host header: without the port that the scheme has anyway."""
+        return self.url.partition("//")[2].removesuffix(f":{_default_port(self.scheme)}")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this machine."""
+        return ipaddress.ip_address(self.address).is_loopback
+
     def path_of(self, link: str) -> str:
         """The path and query of a link that leads here (relative, or absolute at this host). Raises `ForeignHost`."""
         parts = urlsplit(link)
@@ -45,18 +57,19 @@ class Target:
             port = parts.port or _default_port(parts.scheme or self.scheme)
         except ValueError:
             return False
-        same_host = parts.hostname == self.host or _is_loopback_name(parts.hostname or "")
+        same_host = parts.hostname == self.host or (self.is_here and _is_loopback_name(parts.hostname or ""))
         return (parts.scheme or self.scheme) == self.scheme and same_host and port == self.port
 
 
-def resolve(url: str) -> Target:
-    """The target behind a URL. Raises `TargetRefused` unless all its addresses are loopback addresses."""
+def resolve(url: str, *, allow: Collection[str] = ()) -> Target:
+    """The target behind a URL. Raises `TargetRefused` unless all its addresses are loopback addresses, or the host is
+    named in `allow`, as `host` or `host:port`, exactly."""
     parts = urlsplit(url if "//" in url else f"http://{url}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise TargetRefused(f"{url!r} is not an http(s) address of a host")
     if parts.username or parts.password:
         raise TargetRefused("a host with a name and password in it is not taken: they would end up in the record")
-    if parts.path.strip("/") or parts.query:
+    if parts.path.strip("/") or parts.query or parts.fragment:
         raise TargetRefused(f"{url!r} has a path; name the host only, as in http://127.0.0.1:8000")
     try:
         port = parts.port or _default_port(parts.scheme)
@@ -65,10 +78,10 @@ def resolve(url: str) -> Target:
         raise TargetRefused(f"{parts.hostname} cannot be resolved: {error}") from error
     addresses = sorted({str(entry[4][0]) for entry in found}, key=lambda address: ":" in address)
     foreign = [address for address in addresses if not ipaddress.ip_address(address).is_loopback]
-    if foreign:
+    if foreign and not {parts.hostname, f"{parts.hostname}:{port}"} & {name.lower() for name in allow}:
         raise TargetRefused(
-            f"{parts.hostname} is {', '.join(foreign)}, which is not this machine. "
-            "In this version only loopback hosts (127.0.0.0/8 and ::1) are driven; nothing was sent."
+            f"{parts.hostname} is {', '.join(foreign)}, which is not this machine. Without being named a second time "
+            f"(--allow-host {parts.hostname}) only loopback hosts (127.0.0.0/8 and ::1) are driven; nothing was sent."
         )
     return Target(parts.scheme, parts.hostname, port, addresses[0])
 

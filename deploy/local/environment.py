@@ -11,7 +11,12 @@ from deploy.local.layout import HOST, CannotStart, Layout
 from deploy.local.mariadb import ACCOUNT, DATABASE
 
 # As in production, unless the shell of whoever starts the stack says otherwise.
-_LIKE_PRODUCTION = {"STAMPEDE_PROVENANCE": "1", "STAMPEDE_LOG_FORMAT": "json", **DEMO_PACE}
+_LIKE_PRODUCTION = {
+    **DEMO_PACE,
+    "STAMPEDE_PROVENANCE": "1",
+    "STAMPEDE_LOG_FORMAT": "json",
+    "STAMPEDE_LOAD_TARGET": "stack",
+}
 _PREFIXES = ("STAMPEDE_", "AWS_")
 # Never from the shell: a stack without some server must not use one that the shell knows of.
 _WHERE = {

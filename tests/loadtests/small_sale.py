@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
+from django.conf import settings
+
+from loadtests import challenge
 from tests.served import served
 
 
@@ -84,9 +87,10 @@ class SmallSale(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, environment: str) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.script = script
+        self.environment = environment
         self.lock = threading.Lock()
         self.requests: Counter[str] = Counter()
         self.connections = 0
@@ -112,12 +116,15 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: SmallSale
 
-    def setup(self) -> None:
-        super().setup()
-        with self.server.lock:
-            self.server.connections += 1
+    known = False
 
     def do_GET(self) -> None:
+        if self.path.startswith(challenge.PATH) and self.server.environment:
+            self._prove()
+            return
+        with self.server.lock:  # whoever only asks whether this is a target is no visitor
+            self.server.connections += not self.known
+        self.known = True
         length = int(self.headers.get("Content-Length", 0))
         form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
         with self.server.lock:
@@ -139,12 +146,24 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_POST = do_GET
 
+    def _prove(self) -> None:
+        nonce = parse_qs(urlsplit(self.path).query)["challenge"][0]
+        named = self.server.environment
+        key = challenge.derived_key(settings.LOAD_KEY)
+        signed = challenge.signature(key=key, environment=named, nonce=nonce, host=self.headers["Host"])
+        body = json.dumps({"environment": named, "challenge": nonce, "signature": signed}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
 
 @contextmanager
-def serving(script: Script = right) -> Iterator[SmallSale]:
-    server = SmallSale(script)
+def serving(script: Script = right, *, environment: str = challenge.DEMO) -> Iterator[SmallSale]:
+    """`environment`: as what it answers the challenge; "" is no load target."""
+    server = SmallSale(script, environment)
     with served(server):
         yield server
