@@ -16,6 +16,7 @@ _PLAIN: tuple[str, ...] = (
     "at",
     "worker",
     "sent",
+    "received",
     "connects",
     "bytes_in",
     "present",
@@ -70,7 +71,8 @@ class Frame:
     `present`, `in_flight`, `connections`: the state at the end of the second. `in_flight_seconds`: the integral of
     requests in flight over the second, for Little's law; `present_seconds` likewise of visitors. `late`: how long after
     their moment visitors began. `lag`: how long after its moment the loop woke up, a sample each time it was to wake.
-    `cpu`: of this process, as a share of one core. `sent`: requests whose first byte went out."""
+    `cpu`: of this process, as a share of one core. `sent`: requests whose first byte went out;
+    `received`: answers that came whole, right or wrong."""
 
     at: int
     worker: int
@@ -83,6 +85,7 @@ class Frame:
     late: Histogram = field(default_factory=Histogram)
     lag: Histogram = field(default_factory=Histogram)
     sent: int = 0
+    received: int = 0
     connects: int = 0  # connections opened
     bytes_in: int = 0
     present: int = 0

@@ -28,12 +28,12 @@ from locust.env import Environment
 from locust.exception import CatchResponseError
 
 from loadtests.crowd import Crowd, Ending
+from loadtests.first_stats import Outcome, Recorder
 from loadtests.mailbox import Invitation
 from loadtests.plans import Plan
 from loadtests.scenarios.purchase import Purchase
 from loadtests.scenarios.signup import Signup
 from loadtests.scenarios.visitor import Untrue, Visitor
-from loadtests.stats import Outcome, Recorder
 from loadtests.target import resolve
 
 _SECRET = re.compile(r"/(i|line|position|payment)/[^/\s\"']+")

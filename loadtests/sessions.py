@@ -28,6 +28,7 @@ EXPECTED_SECONDS = 0.1
 # The kernel's timer for us counts in milliseconds and rounds up. What is due within half of one is done now: on the
 # average nobody is late by it.
 _EARLY = 0.0005
+_AT_ONCE = 100  # visitors woken up before the target is heard again
 _SECRET = re.compile(r"/(i|line|position|payment)/[^/\s\"']+")
 
 
@@ -168,10 +169,11 @@ class Engine:
         if not heap or heap[0][0] > now + _EARLY:
             return
         self._recorder.frame.lag.record(max(0.0, now - heap[0][0]))
-        # Those due now, and none that they plan for now: the target is to be heard in between.
-        last = next(self._numbers)
-        while heap and heap[0][0] <= now + _EARLY and heap[0][1] < last:
-            _, _, what = heappop(heap)
+        # Some of those due now, and none that they plan for now: the target is to be heard in between.
+        due: list[Any] = []
+        while heap and heap[0][0] <= now + _EARLY and len(due) < _AT_ONCE:
+            due.append(heappop(heap)[2])
+        for what in due:
             if isinstance(what, Session):
                 self._go_on(what, None)
             else:
@@ -315,6 +317,7 @@ class Engine:
             self._recorder.frame.notes["bytes that nobody asked for"] += 1
         if not reader.keep_alive or reader.excess:
             self._drop(connection, session)
+        self._recorder.frame.received += 1
         service = at - exchange.asked
         if reader.status not in step.expect:
             return self._wrong(exchange, Outcome.FAILURE, _unexpected(reader.status, step), at)

@@ -1,4 +1,4 @@
-"""What was measured: HDR histograms for each step, and one second after the other.
+"""What was measured, from the frames of all generator processes: totals, the plateau, one second after the other.
 
 Latency figures hold answers that were right. An error, a time-out and an untrue answer are counted apart and timed
 apart: a target that fails fast must not look fast. Percentiles are read from histograms; where several are to be one,
@@ -6,191 +6,243 @@ the histograms are added, never the percentiles averaged.
 """
 
 import math
-import time
-from collections.abc import Callable, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
-from hdrh.histogram import HdrHistogram
+from loadtests.frames import Frame, Tally
+from loadtests.histogram import Histogram
+from loadtests.plans import Plan
+from loadtests.steps import Ending, Outcome
 
-PERCENTILES = (50.0, 90.0, 95.0, 99.0, 99.9)
-BAR_RATIO = 1.15
-_HIGHEST_MICROSECONDS = 3_600_000_000
-_EXAMPLES = 50  # different error sentences kept; the counts are complete
-
-
-class Outcome(Enum):
-    SUCCESS = "success"
-    FAILURE = "failure"  # a wrong status, a broken connection
-    TIMEOUT = "timeout"
-    UNTRUE = "untrue"  # answered in time and in form, and it was not true
+BUSIEST_SECONDS = 5
+# A second is summed up when one that is this much younger comes; what a stalled generator says of it later still
+# counts in its columns and in all totals, only not in its percentiles.
+_KEPT_OPEN_SECONDS = 60
 
 
-class Histogram:
-    """Durations in seconds, kept to three significant figures from 1 us to an hour."""
-
-    def __init__(self, encoded: str | None = None) -> None:
-        self._hdr = HdrHistogram.decode(encoded) if encoded else HdrHistogram(1, _HIGHEST_MICROSECONDS, 3)
-
-    def record(self, seconds: float) -> None:
-        self._hdr.record_value(min(_HIGHEST_MICROSECONDS, max(1, round(seconds * 1e6))))
-
-    def add(self, other: "Histogram") -> None:
-        self._hdr.add(other._hdr)
-
-    @property
-    def count(self) -> int:
-        return int(self._hdr.get_total_count())
-
-    def percentile_ms(self, percentile: float) -> float | None:
-        return self._hdr.get_value_at_percentile(percentile) / 1e3 if self.count else None
-
-    def summary(self) -> dict[str, float | int | None]:
-        """Milliseconds; None where nothing was recorded."""
-        if not self.count:
-            return {"count": 0, "min": None, "mean": None, "max": None, **{_name(p): None for p in PERCENTILES}}
-        values = self._hdr.get_percentile_to_value_dict(list(PERCENTILES))
-        return {
-            "count": self.count,
-            "min": self._hdr.get_min_value() / 1e3,
-            "mean": self._hdr.get_mean_value() / 1e3,
-            "max": self._hdr.get_max_value() / 1e3,
-            **{_name(p): values[p] / 1e3 for p in PERCENTILES},
-        }
-
-    def bars(self) -> list[tuple[float, int]]:
-        """(upper edge in ms, count) of every value range that holds something, in ranges that grow by BAR_RATIO."""
-        bars: dict[int, int] = {}
-        for item in self._hdr.get_recorded_iterator():
-            edge = _bar_of(item.value_iterated_to)
-            bars[edge] = bars.get(edge, 0) + item.count_added_in_this_iter_step
-        return [(BAR_RATIO**edge / 1e3, count) for edge, count in sorted(bars.items())]
-
-    def encoded(self) -> str:
-        """HdrHistogram V2, base64: what every other HDR tool reads."""
-        return str(self._hdr.encode().decode())
+def measured(
+    frames: Iterable[Frame], *, plan: Plan, started_at: float, seconds: float, ended_by: str
+) -> dict[str, Any]:
+    """The `results` of a record (docs/laboratory.md). `started_at`: of time.time(); `seconds`: how long the run took.
+    Frames may come in any order; they are gone through once."""
+    plateau = next((phase for phase in plan.phases() if phase.name == "plateau"), None)
+    whole, steady, series, generators = _Steps(), _Steps(), _Series(), _Generators()
+    arrived = sent = received = bytes_in = 0
+    endings: Counter[str] = Counter()
+    late = Histogram()
+    for frame in frames:
+        whole.add(frame)
+        if plateau is not None and plateau.start <= frame.at and frame.at + 1 <= plateau.end:
+            steady.add(frame)
+        series.add(frame)
+        generators.add(frame)
+        arrived += frame.arrivals.total()
+        sent += frame.sent
+        received += frame.received
+        bytes_in += frame.bytes_in
+        late.add(frame.late)
+        for (_, ending), count in frame.endings.items():
+            endings[ending] += count
+    return {
+        "started_at": started_at,
+        "seconds": seconds,
+        "ended_by": ended_by,
+        "visitors": visitors(planned=plan.users, arrived=arrived, endings=endings),
+        "sent": sent,
+        "received": received,
+        "bytes_in": bytes_in,
+        **whole.as_json(),
+        "plateau": steady.as_json() if steady.tallies else None,
+        "phases": [{"name": phase.name, "start": phase.start, "end": phase.end} for phase in plan.phases()],
+        "series": series.columns(),
+        "by_step": series.columns_by_step(),
+        "late_starts_ms": late.summary(),
+        "late_starts_hdr": late.encoded(),
+        "errors": whole.errors_as_json(),
+        "generator": generators.as_json(),
+    }
 
 
-def _bar_of(microseconds: int) -> int:
-    return math.ceil(math.log(max(1, microseconds)) / math.log(BAR_RATIO) - 1e-9)
+def visitors(*, planned: int, arrived: int, endings: Counter[str]) -> dict[str, int]:
+    """Who arrived and is said to have ended nowhere was with a generator that died: lost. Who did not arrive: unmet,
+    whether somebody was left to say so or not."""
+    told = {ending.value: endings[ending.value] for ending in Ending}
+    told[Ending.LOST.value] += max(0, arrived - sum(told.values()))
+    return {"planned": planned, "arrived": arrived, **told, "unmet": max(0, planned - arrived)}
 
 
-def _name(percentile: float) -> str:
-    return f"p{percentile:g}"
+def tally_as_json(tally: Tally) -> dict[str, Any]:
+    return {
+        **{outcome.value: tally.outcomes[outcome] for outcome in Outcome},
+        "latency_ms": tally.service.summary(),
+        "intended_ms": tally.intended.summary(),
+        "latency_bars": tally.service.bars(),
+        "latency_hdr": tally.service.encoded(),
+        "intended_hdr": tally.intended.encoded(),
+        "not_latency_ms": tally.wrong.summary(),
+        "not_latency_hdr": tally.wrong.encoded(),
+    }
 
 
-@dataclass(slots=True)
-class Step:
-    """One fixed name, such as `signup.post`."""
+class _Steps:
+    """Figures by step, added up."""
 
-    latency: Histogram = field(default_factory=Histogram)
-    not_latency: Histogram = field(default_factory=Histogram)
-    outcomes: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    def __init__(self) -> None:
+        self.tallies: dict[str, Tally] = defaultdict(Tally)
+        self._errors: Counter[tuple[str, str, str]] = Counter()
+
+    def add(self, frame: Frame) -> None:
+        for name, tally in frame.tallies.items():
+            self.tallies[name].add(tally)
+        self._errors.update(frame.errors)
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            **{outcome.value: count for outcome, count in self.outcomes.items()},
-            "latency_ms": self.latency.summary(),
-            "latency_bars": self.latency.bars(),
-            "latency_hdr": self.latency.encoded(),
-            "not_latency_ms": self.not_latency.summary(),
-            "not_latency_hdr": self.not_latency.encoded(),
-        }
+        total = Tally()
+        for tally in self.tallies.values():
+            total.add(tally)
+        steps = {name: tally_as_json(tally) for name, tally in sorted(self.tallies.items())}
+        return {"total": tally_as_json(total), "steps": steps}
+
+    def errors_as_json(self) -> list[dict[str, Any]]:
+        return [
+            {"step": step, "kind": kind, "error": error, "count": count}
+            for (step, kind, error), count in self._errors.most_common()
+        ]
 
 
 @dataclass(slots=True)
-class Second:
-    """What ended within one second of the run; `in_flight` and `present` are the state at its end."""
+class _Second:
+    """All generators' second. `tallies` is given up when it is summed up in `rows`."""
 
-    at: int
-    requests: int = 0
-    failures: int = 0
-    arrivals: int = 0
-    in_flight: int = 0
-    present: int = 0
+    tallies: dict[str, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    intended_p99: float | None = None
+    counts: Counter[str] = field(default_factory=Counter)
     cpu: float = 0.0
-    p50: float | None = None
-    p95: float | None = None
-    p99: float | None = None
+
+    def add(self, frame: Frame) -> None:
+        for name, tally in frame.tallies.items():
+            if name in self.rows:
+                self._count(self.rows[name], tally)
+            else:
+                self.tallies[name].add(tally)
+        for column in ("present", "in_flight", "connections"):
+            self.counts[column] += getattr(frame, column)
+        self.counts["arrivals"] += frame.arrivals.total()
+        self.cpu = max(self.cpu, frame.cpu)
+
+    def sum_up(self) -> None:
+        total = Tally()
+        for name, tally in self.tallies.items():
+            total.add(tally)
+            self.rows[name] = self._row(tally)
+        if self.tallies:
+            self.rows[""] = self._row(total)
+            self.intended_p99 = total.intended.percentile_ms(99)
+        self.tallies = {}
+
+    @staticmethod
+    def _row(tally: Tally) -> dict[str, Any]:
+        found: list[float | None] = [*tally.service.percentiles_ms((50, 95, 99))] or [None] * 3
+        requests = tally.outcomes.total()
+        wrong = requests - tally.outcomes[Outcome.SUCCESS]
+        return {"requests": requests, "wrong": wrong, **dict(zip(("p50", "p95", "p99"), found, strict=True))}
+
+    def _count(self, row: dict[str, Any], tally: Tally) -> None:
+        for counted in (row, self.rows[""]):
+            counted["requests"] += tally.outcomes.total()
+            counted["wrong"] += tally.outcomes.total() - tally.outcomes[Outcome.SUCCESS]
 
 
-class Recorder:
-    """Takes every answer and every arrival of a run. `tick` closes the current second."""
+class _Series:
+    """One second after the other."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._start = clock()
-        self.steps: dict[str, Step] = {}
-        self.seconds: list[Second] = []
-        self.errors: dict[tuple[str, str, str], int] = {}
-        self.late_starts = Histogram()
-        self._now = Second(at=0)
-        self._durations: list[float] = []
+    def __init__(self) -> None:
+        self._seconds: dict[int, _Second] = {}
+        self._open: set[int] = set()
+        self._youngest = 0
 
-    def elapsed(self) -> float:
-        return self._clock() - self._start
+    def add(self, frame: Frame) -> None:
+        if frame.at not in self._seconds:
+            self._seconds[frame.at] = _Second()
+            self._open.add(frame.at)
+        self._seconds[frame.at].add(frame)
+        if frame.at > self._youngest:
+            self._youngest = frame.at
+            self._sum_up(older_than=frame.at - _KEPT_OPEN_SECONDS)
 
-    def answer(self, *, step: str, seconds: float, outcome: Outcome, error: str = "") -> None:
-        kept = self.steps.setdefault(step, Step())
-        kept.outcomes[outcome] += 1
-        self._now.requests += 1
-        if outcome is Outcome.SUCCESS:
-            kept.latency.record(seconds)
-            self._durations.append(seconds)
-            return
-        kept.not_latency.record(seconds)
-        self._now.failures += 1
-        key = (step, outcome.value, error[:300])
-        if key not in self.errors and len(self.errors) >= _EXAMPLES:
-            key = (step, outcome.value, "(further kinds of error)")
-        self.errors[key] = self.errors.get(key, 0) + 1
+    def _sum_up(self, *, older_than: float) -> None:
+        for second in [second for second in self._open if second < older_than]:
+            self._seconds[second].sum_up()
+            self._open.discard(second)
 
-    def arrival(self, *, late_seconds: float) -> None:
-        """A visitor starts, this long after the planned moment."""
-        self.late_starts.record(late_seconds)
-        self._now.arrivals += 1
+    def columns(self) -> dict[str, list[Any]]:
+        """A second of which nobody said anything has no figures."""
+        seconds = self._all()
+        rows = [second.rows.get("", {}) for second in seconds]
+        return {
+            "at": list(range(len(seconds))),
+            "requests": [row.get("requests", 0) for row in rows],
+            "failures": [row.get("wrong", 0) for row in rows],
+            **{name: [second.counts[name] for second in seconds] for name in _COUNTS},
+            "cpu": [round(second.cpu, 3) for second in seconds],
+            **{name: [row.get(name) for row in rows] for name in ("p50", "p95", "p99")},
+            "intended_p99": [second.intended_p99 for second in seconds],
+        }
 
-    def tick(self, *, in_flight: int, present: int, cpu: float) -> Second:
-        """Close the second. `cpu` is the generator's, as a share of one core."""
-        done, self._now = self._now, Second(at=self._now.at + 1)
-        durations, self._durations = sorted(self._durations), []
-        done.in_flight, done.present, done.cpu = in_flight, present, round(cpu, 3)
-        # A second's values are all at hand, so its percentiles are exact (nearest rank).
-        done.p50, done.p95, done.p99 = (_exact_ms(durations, p) for p in (50, 95, 99))
-        self.seconds.append(done)
-        return done
+    def columns_by_step(self) -> dict[str, dict[str, list[Any]]]:
+        seconds = self._all()
+        names = sorted({name for second in seconds for name in second.rows} - {""})
+        return {name: {column: self._column(seconds, name, column) for column in _BY_STEP} for name in names}
 
-    def total(self) -> Step:
-        return merged(self.steps.values())
+    @staticmethod
+    def _column(seconds: list[_Second], name: str, column: str) -> list[Any]:
+        nothing = 0 if column in ("requests", "wrong") else None
+        return [second.rows.get(name, {}).get(column, nothing) for second in seconds]
+
+    def _all(self) -> list[_Second]:
+        self._sum_up(older_than=math.inf)
+        return [self._seconds.get(at, _Second()) for at in range(self._youngest + 1)] if self._seconds else []
+
+
+_COUNTS = ("arrivals", "present", "in_flight", "connections")
+_BY_STEP = ("requests", "wrong", "p50", "p95", "p99")
+
+
+class _Generators:
+    """What the generators cost, and what they have to say."""
+
+    def __init__(self) -> None:
+        self._cpu: dict[int, list[float]] = defaultdict(list)
+        self._rss: dict[int, int] = defaultdict(int)
+        self._lag = Histogram()
+        self._connects = 0
+        self._notes: Counter[str] = Counter()
+
+    def add(self, frame: Frame) -> None:
+        self._cpu[frame.worker].append(frame.cpu)
+        self._rss[frame.worker] = max(self._rss[frame.worker], frame.rss_bytes)
+        self._lag.add(frame.lag)
+        self._connects += frame.connects
+        self._notes.update(frame.notes)
 
     def as_json(self) -> dict[str, Any]:
-        columns = Second.__slots__
+        """`cpu_busiest`: of one process, as a share of one core, in its busiest seconds."""
         return {
-            "total": self.total().as_json(),
-            "steps": {name: step.as_json() for name, step in self.steps.items()},
-            "series": {name: [getattr(second, name) for second in self.seconds] for name in columns},
-            "late_starts_ms": self.late_starts.summary(),
-            "late_starts_hdr": self.late_starts.encoded(),
-            "errors": [
-                {"step": step, "kind": kind, "error": error, "count": count}
-                for (step, kind, error), count in sorted(self.errors.items(), key=lambda item: -item[1])
-            ],
+            "workers": len(self._cpu),
+            "cpu_busiest": round(max(map(busiest, self._cpu.values()), default=0.0), 3),
+            "rss_bytes": sum(self._rss.values()),
+            "lag_ms": self._lag.summary(),
+            "connects": self._connects,
+            "notes": dict(self._notes),
         }
 
 
-def merged(steps: Iterable[Step]) -> Step:
-    whole = Step()
-    for step in steps:
-        whole.latency.add(step.latency)
-        whole.not_latency.add(step.not_latency)
-        for outcome, count in step.outcomes.items():
-            whole.outcomes[outcome] += count
-    return whole
-
-
-def _exact_ms(ordered: list[float], percentile: float) -> float | None:
-    if not ordered:
-        return None
-    rank = -(-len(ordered) * percentile // 100)  # rounded up
-    return round(ordered[max(0, int(rank) - 1)] * 1e3, 3)
+def busiest(shares: list[float], *, seconds: int = BUSIEST_SECONDS) -> float:
+    """The highest mean of so many seconds in a row; of all there are, where there are fewer."""
+    if not shares:
+        return 0.0
+    width = min(seconds, len(shares))
+    return max(sum(shares[at : at + width]) / width for at in range(len(shares) - width + 1))

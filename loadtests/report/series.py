@@ -3,8 +3,8 @@
 from itertools import accumulate
 from typing import Any
 
+from loadtests.histogram import BAR_RATIO
 from loadtests.plans import Plan
-from loadtests.stats import BAR_RATIO
 
 
 def plotted(plan: Plan, results: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def drive(tmp_path: Path) -> Drive:
 @pytest.fixture
 def measured() -> dict[str, Any]:
     """What a run in which everything went well has measured."""
-    from loadtests.stats import Outcome, Recorder
+    from loadtests.first_stats import Outcome, Recorder
 
     ticks = iter([0.0] * 100)
     recorder = Recorder(clock=lambda: next(ticks))

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from loadtests.stats import BAR_RATIO, Histogram, Outcome, Recorder, merged
+from loadtests.first_stats import BAR_RATIO, Histogram, Outcome, Recorder, merged
 
 
 def ranked(values: list[float], percentile: float) -> float:
