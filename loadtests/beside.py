@@ -9,9 +9,10 @@ from loadtests.plans import Plan
 from loadtests.target import Target
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
-    """A run that is about to begin. `began`: the moment of its second 0, of time.time(). `stop(why)`: no more arrivals,
+    """A run that is about to begin. `began`: the moment of its second 0, of time.time(); a Beside that takes long to
+    start moves it, so read it when you need it and do not copy it in `start`. `stop(why)`: no more arrivals,
     those present finish; may be called from any thread, and again. `event(text)`: marks this moment in the record and
     on the report's time axis (`events.jsonl`)."""
 

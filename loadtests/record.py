@@ -1,4 +1,5 @@
-"""The run directory: `run.json` (everything), `acknowledged.jsonl`, `spent-invitations.jsonl`, `report.html`."""
+"""The run directory: `run.json` (everything), `frames.jsonl` (what it was made from), the evidence of the visitors
+(`acknowledged.jsonl`, `evidence.jsonl`, `spent-invitations.jsonl` ...), `report.html`."""
 
 import json
 import os
@@ -11,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from loadtests.plans import Plan
-from loadtests.verdict import Verdict
+from loadtests.framefile import RESERVE, RESERVE_BYTES
 
-FORMAT = 1
+FORMAT = 2
+MARK = "run.mark"  # what only this run knows: a worker that reads it here is on this machine
 
 
 class RunDirUnusable(Exception):
@@ -33,9 +34,9 @@ def prepare(*, chosen: Path | None, root: Path, scenario: str, run_id: str, now:
         if any(run_dir.iterdir()):
             raise RunDirUnusable(f"{run_dir} is not empty: a run never writes over another")
         (run_dir / "acknowledged.jsonl").touch()
-        probe = run_dir / "probe"
-        probe.write_bytes(bytes(1 << 20))  # the record needs about this much; a full disk is said now
-        probe.unlink()
+        (run_dir / MARK).write_text(secrets.token_hex(16))
+        # Given up when the disk fills meanwhile; a disk that is full already is said now.
+        (run_dir / RESERVE).write_bytes(os.urandom(1 << 20) * (RESERVE_BYTES >> 20))
     except OSError as error:
         raise RunDirUnusable(f"{run_dir} cannot be written: {error.strerror or error}") from error
     return run_dir
@@ -47,40 +48,19 @@ def spent(root: Path) -> Iterator[str]:
         yield from (json.loads(line)["mark"] for line in file.read_text().splitlines() if line.strip())
 
 
-def write(
-    *,
-    run_dir: Path,
-    run_id: str,
-    plan: Plan,
-    command: str,
-    measured: dict[str, Any] | None,
-    books: dict[str, Any],
-    verdict: Verdict,
-) -> dict[str, Any]:
-    record = {
-        "format": FORMAT,
-        "run_id": run_id,
-        "plan": plan.as_json(),
-        "command": command,
-        "environment": environment(),
-        "verdict": verdict.as_json(),
-        "books": books,
-        "results": measured,
-    }
+def mark(run_dir: Path) -> str:
+    return (run_dir / MARK).read_text()
+
+
+def write(*, run_dir: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The record, as it is kept; whole or not at all."""
+    kept = {"format": FORMAT, **content}
+    for spare in (RESERVE, MARK):
+        (run_dir / spare).unlink(missing_ok=True)
     draft = run_dir / "run.draft"
-    draft.write_text(json.dumps(record, indent=1))
+    draft.write_text(json.dumps(kept, indent=1))
     draft.rename(run_dir / "run.json")
-    (run_dir / "measured.json").unlink(missing_ok=True)
-    return record
-
-
-def measured(run_dir: Path) -> dict[str, Any] | None:
-    """What the runner left, or None when it left nothing."""
-    try:
-        content = json.loads((run_dir / "measured.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return dict(content)
+    return kept
 
 
 def read(run_dir: Path) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 from rich.console import Console
 
-from loadtests import audit, launch, mailbox, plans, progress, record, report, saying, target, verdict
+from loadtests import audit, mailbox, plans, progress, record, runs, saying, target
 from loadtests.shapes import SPACINGS
 
 NAME = "run"
@@ -39,31 +38,26 @@ def handle(options: dict[str, Any], console: Console) -> int:
         **{name: options[name] for name in ("scenario", "users", "rate", "duration", "arrivals", "time_scale", "seed")},
         host=target.resolve(options["host"]).url,
     )
-    run_id = record.new_run_id()
-    root = settings.BASE_DIR / "runs"
-    now = timezone.now()
-    run_dir = record.prepare(chosen=options["run_dir"], root=root, scenario=plan.scenario, run_id=run_id, now=now)
-    console.print(f"[bold]{_title(plan)}[/]\n{run_dir}", soft_wrap=True)
-    links = _links(options, plan, run_dir, console)
+    root: Path = settings.BASE_DIR / "runs"
+    where: Path | None = options["run_dir"]
+    console.print(f"[bold]{_title(plan)}[/]", soft_wrap=True)
+    links = _links(options, plan, where.parent if where else root, console)
     with progress.shown(console, _title(plan)) as show:
-        launch.drive(plan=plan, run_dir=run_dir, run_id=run_id, links=links, show=show)
-    measured = record.measured(run_dir)
-    books = _books(options, run_dir, console)
-    judged = verdict.judge(measured=measured, limits=plan.limits, books=books)
-    kept = record.write(
-        run_dir=run_dir,
-        run_id=run_id,
-        plan=plan,
-        command=shlex.join(["manage.py", "loadtest", "run", *plan.as_arguments()]),
-        measured=measured,
-        books=books,
-        verdict=judged,
-    )
-    saying.say_verdict(kept, report.write(run_dir=run_dir, record=kept), console)
-    return judged.outcome.value
+        around = runs.Surroundings(
+            root=root,
+            run_dir=where,
+            links=[invitation.link for invitation in links],
+            command=shlex.join(["manage.py", "loadtest", "run", *plan.as_arguments()]),
+            audit=lambda run_dir: _books(options, run_dir),
+            show=show,
+            say=console.print,
+        )
+        kept, run_dir = runs.execute(plan, around=around)
+    saying.say_verdict(kept, run_dir / "report.html", console)
+    return int(kept["verdict"]["exit_code"])
 
 
-def _links(options: dict[str, Any], plan: plans.Plan, run_dir: Path, console: Console) -> list[mailbox.Invitation]:
+def _links(options: dict[str, Any], plan: plans.Plan, root: Path, console: Console) -> list[mailbox.Invitation]:
     if plan.scenario != "purchase":
         return []
     file: Path | None = options["links"]
@@ -74,7 +68,7 @@ def _links(options: dict[str, Any], plan: plans.Plan, run_dir: Path, console: Co
         source=(lambda: mailbox.from_file(file)) if file is not None else mailbox.Mailbox(folder).invitations,
         where=str(file or folder),
         needed=plan.users,
-        spent=record.spent(run_dir.parent),
+        spent=record.spent(root),
         wait_seconds=options["wait_for_mail"],
         waiting=lambda count: console.print(f"{count} of {plan.users} invitations are in the mail", soft_wrap=True),
     )
@@ -87,10 +81,9 @@ def _links(options: dict[str, Any], plan: plans.Plan, run_dir: Path, console: Co
     return found
 
 
-def _books(options: dict[str, Any], run_dir: Path, console: Console) -> dict[str, Any]:
+def _books(options: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     if options["no_audit"]:
         return audit.skipped("--no-audit")
-    console.print("auditing the books")
     return audit.run(manage=settings.BASE_DIR / "manage.py", acknowledged=run_dir / "acknowledged.jsonl")
 
 

@@ -1,0 +1,195 @@
+"""One run, whole: from a plan to its record. The rest of the laboratory calls `execute` and nothing below it."""
+
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from loadtests import framefile, launch, record, report, stats, verdict
+from loadtests.beside import Beside, Running
+from loadtests.frames import Frame
+from loadtests.plans import Plan
+from loadtests.progress import Shown
+from loadtests.shares import unaccounted
+from loadtests.target import Target, resolve
+
+# Between the moment at which everything is ready and the first arrival.
+LEAD_SECONDS = 0.2
+KEY = "STAMPEDE_LOAD_KEY"
+
+
+class RunRefused(Exception):
+    """The run does not begin; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run needs beside its plan. `audit`: called after the last answer, gives what the books say.
+    `remote`: so many workers of other machines are waited for at `bind`:`port`; they take the place of the plan's own
+    processes on this one, unless `local` says how many of those are to drive beside them."""
+
+    root: Path  # the folder in which runs are
+    run_dir: Path | None = None  # new or empty
+    links: Sequence[str] = ()
+    command: str = ""
+    audit: Callable[[Path], dict[str, Any]] | None = None
+    besides: Callable[[Plan, Target, Path], Sequence[Beside]] | None = None  # None: `besides` below
+    remote: int = 0
+    local: int | None = None
+    bind: str = "127.0.0.1"
+    port: int = 0
+    show: Shown = lambda progress: None
+    say: Callable[[str], None] = lambda text: None
+    report: bool = True
+
+
+@dataclass(slots=True)
+class Execution:
+    """A run that is going on, for those who watch it."""
+
+    plan: Plan
+    run_id: str
+    run_dir: Path
+    events: list[dict[str, Any]] = field(default_factory=list)
+    began: float | None = None
+
+    def event(self, text: str, *, kind: str = "run") -> None:
+        at = None if self.began is None else round(time.time() - self.began, 3)
+        line = {"at": at, "kind": kind, "text": text}
+        self.events.append(line)
+        with (self.run_dir / "events.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def besides(plan: Plan, target: Target, run_dir: Path) -> list[Beside]:
+    """What goes on beside the load: each adds its line here. Order: started first to last, stopped last to first."""
+    return []
+
+
+def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
+    """Drive the plan and give its record, and the run directory which holds it, with a report. Raises the laboratory's
+    named errors before anything was sent; after that a run ends with a record, whatever happens to it."""
+    target = admitted(plan)
+    run_id = record.new_run_id()
+    now = datetime.now(UTC)
+    run_dir = record.prepare(chosen=around.run_dir, root=around.root, scenario=plan.scenario, run_id=run_id, now=now)
+    execution = Execution(plan, run_id, run_dir)
+    conducted = _conduct(execution, target, around)
+    frames = complete(plan, framefile.read(run_dir), why=conducted.ended_by)
+    kept = _concluded(execution, conducted, frames, around)
+    if around.report:
+        report.write(run_dir=run_dir, record=kept)
+    return kept, run_dir
+
+
+def admitted(plan: Plan) -> Target:
+    """The target, if it may be driven. Raises `TargetRefused`."""
+    return resolve(plan.host, allow=plan.allow)
+
+
+def complete(plan: Plan, frames: list[Frame], *, why: str) -> list[Frame]:
+    """The frames of a run that is over, with what nobody accounted for."""
+    return [*frames, *unaccounted(plan.arrivals(), frames, why=f"nobody was there to let them in ({why})")]
+
+
+def _conduct(execution: Execution, target: Target, around: Surroundings) -> launch.Conducted:
+    plan, run_dir = execution.plan, execution.run_dir
+    order = launch.Order(
+        plan=plan,
+        run_dir=run_dir,
+        run_id=execution.run_id,
+        key=_key(around.remote),
+        mark=record.mark(run_dir),
+        links=around.links,
+        local=_local(plan, around),
+        remote=around.remote,
+        bind=around.bind,
+        port=around.port,
+    )
+    beside = list((around.besides or besides)(plan, target, run_dir))
+    with ExitStack() as running:
+
+        def ready(conductor: launch.Conductor) -> float:
+            execution.began = time.time() + LEAD_SECONDS
+            run = Running(
+                run_id=execution.run_id,
+                run_dir=run_dir,
+                plan=plan,
+                target=target,
+                began=execution.began,
+                stop=conductor.stop,
+                event=execution.event,
+            )
+            for one in beside:
+                one.start(run)
+                running.callback(one.stop)
+            # Whoever took long to start moves the beginning, so that nobody arrives late because of it.
+            execution.began = run.began = max(execution.began, time.time() + LEAD_SECONDS / 2)
+            return execution.began
+
+        def listening(port: int) -> None:
+            if around.remote:
+                join = f"manage.py loadtest worker --master {around.bind}:{port}"
+                around.say(f"waiting for {around.remote} workers: {join}")
+
+        return launch.drive(order=order, show=around.show, ready=ready, event=execution.event, listening=listening)
+
+
+def _local(plan: Plan, around: Surroundings) -> int:
+    if around.local is not None:
+        return around.local
+    return 0 if around.remote else plan.workers
+
+
+def _key(remote: int) -> bytes:
+    """What workers prove to have: of the environment when they come from elsewhere, else made for this run."""
+    given = os.environ.get(KEY, "")
+    if remote and not given:
+        raise RunRefused(f"workers of other machines must prove themselves: set {KEY} to the same secret everywhere")
+    return given.encode() if remote else secrets.token_bytes(32)
+
+
+def _concluded(
+    execution: Execution, conducted: launch.Conducted, frames: list[Frame], around: Surroundings
+) -> dict[str, Any]:
+    plan, run_dir = execution.plan, execution.run_dir
+    measured = None
+    if conducted.began is not None:
+        measured = stats.measured(
+            frames,
+            plan=plan,
+            started_at=conducted.began,
+            seconds=conducted.seconds,
+            ended_by=conducted.ended_by,
+        )
+    books = around.audit(run_dir) if around.audit else {"audited": False, "why": "nobody asked"}
+    judged = verdict.judge(measured=measured, limits=plan.limits, books=books)
+    return record.write(
+        run_dir=run_dir,
+        content={
+            "run_id": execution.run_id,
+            "name": plan.name,
+            "plan": plan.as_json(),
+            "command": around.command,
+            "started_at": conducted.began,
+            "environment": record.environment(),
+            "intention": plan.intention,
+            "results": measured,
+            "probes": None,
+            "events": execution.events,
+            "counted": None,
+            "little": None,
+            "mix": None,
+            "gave_way": None,
+            "certificate": None,
+            "books": books,
+            "verdict": judged.as_json(),
+            "workers": conducted.workers,
+        },
+    )
