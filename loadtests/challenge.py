@@ -11,12 +11,11 @@ import hmac
 import json
 import re
 import secrets
-import socket
-import ssl
 from collections.abc import Collection
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from urllib.parse import urlencode
 
+from loadtests import pinned
 from loadtests.target import Target, TargetRefused, resolve
 
 PATH = "/.well-known/load-target"
@@ -80,7 +79,7 @@ def _not_declared(target: Target, status: int) -> str:
 
 
 def _asked(target: Target, nonce: str) -> tuple[int, bytes]:
-    connection = _Pinned(target) if target.scheme == "http" else _PinnedWithTls(target)
+    connection = pinned.connection(target, timeout=PATIENCE_SECONDS)
     try:
         connection.request(
             "GET",
@@ -93,34 +92,3 @@ def _asked(target: Target, nonce: str) -> tuple[int, bytes]:
         raise TargetRefused(f"{target.url} did not answer whether it is a load target: {error!r}") from error
     finally:
         connection.close()
-
-
-class _Pinned(HTTPConnection):
-    """To the address that the name had when it was resolved, and to no other."""
-
-    def __init__(self, target: Target) -> None:
-        super().__init__(target.host, target.port, timeout=PATIENCE_SECONDS)
-        self._address = target.address
-
-    def connect(self) -> None:
-        self.sock = socket.create_connection((self._address, self.port), self.timeout)
-
-
-class _PinnedWithTls(HTTPSConnection):
-    def __init__(self, target: Target) -> None:
-        self._tls = context_for(target)
-        super().__init__(target.host, target.port, timeout=PATIENCE_SECONDS, context=self._tls)
-        self._address = target.address
-
-    def connect(self) -> None:
-        plain = socket.create_connection((self._address, self.port), self.timeout)
-        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
-
-
-def context_for(target: Target) -> ssl.SSLContext:
-    """A certificate is checked, except on this machine, where it is of nobody's making but ours."""
-    context = ssl.create_default_context()
-    if target.is_here:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

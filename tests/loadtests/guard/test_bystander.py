@@ -1,0 +1,116 @@
+"""A run that slows a bystander down is ended, and one that does not goes on."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loadtests import bystander, known_server
+from loadtests.beside import Running
+from loadtests.bystander import Bystander, Seen, harmed
+from loadtests.known_server import KnownServer
+from loadtests.target import TargetRefused
+from tests.deadline import until
+
+from ..small_sale import Answer, serving
+
+
+def answers(*milliseconds: float | None) -> list[Seen]:
+    return [Seen(at, (ms or 0) / 1e3, "status 503" if ms is None else "") for at, ms in enumerate(milliseconds)]
+
+
+@pytest.mark.parametrize(
+    ("usual_ms", "seen", "reason"),
+    [
+        (10, answers(10, 11, 9, 12, 10, 10), None),
+        (10, answers(10, 900, 9, 900, 10, 10), None),  # slow twice by chance
+        (10, answers(40, 40, 40, 40, 40, 40), None),  # four times as slow, and nobody feels it
+        (10, answers(120, 120, 120, 120, 120, 120), "answers in 120 ms, and took 10 ms"),
+        (500, answers(900, 900, 900, 900, 900, 900), None),  # not three times
+        (10, answers(500, 500, 500, 500, 500), None),  # too few to say
+        (10, answers(10, None, 10, None, 10, None), "answers in"),  # every other one fails
+        (10, answers(None, None), None),
+        (10, answers(None, None, None), "failed 3 times in a row .status 503."),
+    ],
+)
+def test_what_harm_is(usual_ms: float, seen: list[Seen], reason: str | None) -> None:
+    why = harmed(usual=usual_ms / 1e3, seen=seen)
+    assert (why is None) if reason is None else re.search(reason, why or "")
+
+
+@pytest.fixture(scope="module")
+def known() -> Iterator[KnownServer]:
+    with known_server.running() as server:
+        yield server
+
+
+class Run:
+    """What a Beside is given, and what it said."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.stopped: list[str] = []
+        self.events: list[str] = []
+        self.running = Running(
+            run_id="test",
+            run_dir=run_dir,
+            plan=None,  # type: ignore[arg-type]  # the bystander asks nothing of it
+            target=None,  # type: ignore[arg-type]
+            began=time.time(),
+            stop=self.stopped.append,
+            event=self.events.append,
+        )
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setattr(bystander, "EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(bystander, "FIRST_EVERY_SECONDS", 0.001)
+    return Run(tmp_path)
+
+
+def test_a_bystander_that_is_well_ends_nothing(known: KnownServer, run: Run, tmp_path: Path) -> None:
+    well = Bystander(known.address("latency=constant:5ms&name=well"))
+    well.start(run.running)
+    until(lambda: len(bystander.read(tmp_path)) > 2 * bystander.WINDOW, "it was asked a dozen times")
+    well.stop()
+    assert (run.stopped, run.events) == ([], [])
+    assert min(one.seconds for one in bystander.read(tmp_path)) >= 0.005
+
+
+def test_one_that_fails_ends_the_run_and_is_watched_on(run: Run, tmp_path: Path) -> None:
+    with known_server.running() as gone:
+        ill = Bystander(gone.address("name=ill"))
+        ill.start(run.running)
+    until(lambda: run.stopped, "the run was stopped")
+    seen = len(bystander.read(tmp_path))
+    until(lambda: len(bystander.read(tmp_path)) > seen, "it was asked on")
+    ill.stop()
+    assert "failed 3 times in a row" in run.stopped[0]
+    assert run.events[0] == run.stopped[0]
+
+
+def test_one_that_slows_down_ends_the_run(run: Run) -> None:
+    harm = threading.Event()
+    with serving(lambda *_: Answer(200, delay=0.5 if harm.is_set() else 0.0)) as beside:
+        slow = Bystander(beside.url)
+        slow.start(run.running)
+        harm.set()
+        until(lambda: run.stopped, "the run was stopped")
+        slow.stop()
+    assert "the bystander answers in" in run.stopped[0]
+
+
+def test_one_that_does_not_answer_at_the_start_refuses_the_run(run: Run) -> None:
+    with pytest.raises(TargetRefused, match="does not answer"):
+        Bystander("http://127.0.0.1:1/").start(run.running)
+
+
+def test_one_on_another_host_must_be_allowed() -> None:
+    with pytest.raises(TargetRefused, match="--allow-host"):
+        Bystander("http://192.0.2.1/health")
+    Bystander("http://192.0.2.1/health", allow=("192.0.2.1",))
