@@ -76,8 +76,11 @@ class Browser:
 
         def received(answer: Answer) -> None:
             self._take_cookies(answer)
+            shown = self.seen(path, answer) if method == "GET" else answer
+            if method != "GET":
+                self._kept.pop(path, None)  # RFC 9111, 4.4
             if check is not None:
-                check(self.seen(path, answer))
+                check(shown)
 
         return Step(name, method, path, expect, sent, body, received, needed)
 

@@ -37,6 +37,7 @@ class Crowd:
     worker: int = 0
     # Bitcoin's, of their wallets: as the application is told it.
     network: str = field(default_factory=lambda: os.environ.get("STAMPEDE_BTC_NETWORK", "mainnet"))
+    moving: bool = False  # the data changes during the run: what a page led to may be gone
     links: Mapping[int, Invitation] = field(default_factory=dict)
     keep: Callable[[str, dict[str, Any]], None] | None = None
     note: Callable[[str], None] = lambda text: None

@@ -1,12 +1,14 @@
 """Who the visitors of a run are: an email address and wallets for each, from the run's seed, disjoint between runs."""
 
 import random
+import re
 from dataclasses import dataclass
 
 from bip_utils import SegwitBech32Encoder
 from bip_utils.utils.crypto import Kekkak256
 
 MAIL_DOMAIN = "load.stampede-lab.org"
+_EMAIL = re.compile(rb"visitor-[\w.]+@" + re.escape(MAIL_DOMAIN).encode())
 PREFIXES = {"mainnet": "bc", "testnet": "tb", "regtest": "bcrt"}
 
 
@@ -20,6 +22,11 @@ def email(*, run_id: str, index: int, worker: int) -> str:
     """`worker`: the number of the generator process, which no other process of the run is ever given: whoever takes
     over from one that died repeats nobody."""
     return f"visitor-{index:06d}.w{worker}.{run_id}@{MAIL_DOMAIN}"
+
+
+def emails_in(body: bytes) -> set[str]:
+    """The addresses of load visitors, of whatever run, that an answer shows."""
+    return {found.decode() for found in _EMAIL.findall(body)}
 
 
 def password(*, seed: int, run_id: str, index: int) -> str:

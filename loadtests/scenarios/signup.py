@@ -26,7 +26,7 @@ class Signup(Visitor):
 
     def leave_an_address(self) -> Journey:
         form = {"email": self.crowd.email(self.index)}
-        yield from self.post("signup.post", "/signup/", form, status=202, accept=JSON, check=self.check_promise)
+        yield from self.post("signup.post", "/signup/", form, expect=(202,), accept=JSON, check=self.check_promise)
 
     def look_at_the_line(self) -> Generator[Any, Any, bool]:
         yield from self.get("signup.position", self.position_url, check=self.check_position)

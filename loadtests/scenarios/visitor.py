@@ -44,9 +44,28 @@ class Visitor:
     def think(self, at_least: float, at_most: float) -> Journey:
         yield Think(self.chance.uniform(at_least, at_most))
 
-    def get(self, name: str, path: str, *, check: Check | None = None, accept: str = JSON) -> Doing:
-        """What a script of the page asks for; its cache is left alone."""
-        return cast("Answer", (yield self.browser.ask(name=name, path=path, accept=accept, check=check)))
+    def get(
+        self,
+        name: str,
+        path: str,
+        *,
+        check: Check | None = None,
+        accept: str = JSON,
+        expect: tuple[int, ...] = (200,),
+        needed: bool = True,
+    ) -> Generator[Any, Any, Answer | None]:
+        """What a script of the page asks for, or a page whose parts do not matter. None: it was not answered rightly,
+        and is not `needed`."""
+        kept = self.browser.fresh(path)
+        if kept is not None:
+            return kept
+        dest = "document" if accept == PAGE else "empty"
+        check = self._mine(check)
+        step = self.browser.ask(
+            name=name, path=path, accept=accept, dest=dest, expect=expect, check=check, needed=needed
+        )
+        answer = yield step
+        return None if answer is None else self.browser.seen(path, answer)
 
     def post(
         self,
@@ -54,38 +73,39 @@ class Visitor:
         path: str,
         form: Mapping[str, str],
         *,
-        status: int,
+        expect: tuple[int, ...],
         check: Check | None = None,
         accept: str = PAGE,
     ) -> Doing:
         """Send a form. A redirect is an answer: the visitor goes where the journey says."""
-        headers = {"Content-Type": FORM, "Origin": self.crowd.target.url}
         step = self.browser.ask(
             name=name,
             path=path,
             method="POST",
             accept=accept,
             dest="document" if accept == PAGE else "empty",
-            expect=(status,),
+            expect=expect,
             body=urlencode(form).encode(),
-            headers=headers,
-            check=check,
+            headers={"Content-Type": FORM, "Origin": self.crowd.target.url},
+            check=self._mine(check),
         )
         return cast("Answer", (yield step))
 
-    def page(self, name: str, path: str, *, check: Check | None = None) -> Doing:
-        """Open a page with all that belongs to it, as far as the browser has not kept it."""
+    def page(self, name: str, path: str, *, check: Check | None = None, also: tuple[int, ...] = ()) -> Doing:
+        """Open a page with all that belongs to it, as far as the browser has not kept it. `also`: other statuses than
+        200 that are right; such a page brings nothing, and `check` is given it as well."""
 
         def shown(answer: Answer) -> None:
-            page_text(answer)
+            if answer.status == 200:
+                page_text(answer)
             if check is not None:
                 check(answer)
 
-        answer = self.browser.fresh(path)
+        answer = yield from self.get(name, path, check=shown, accept=PAGE, expect=(200, *also))
         if answer is None:
-            step = self.browser.ask(name=name, path=path, accept=PAGE, dest="document", check=shown)
-            answer = self.browser.seen(path, (yield step))
-        yield from self._fetch_parts(pages.of_page(answer.body, path))
+            raise GaveUp(name)
+        if answer.status == 200:
+            yield from self._fetch_parts(pages.of_page(answer.body, path))
         return answer
 
     def poll(self, ask: Callable[[], Generator[Any, Any, bool]], *, every: float, times: int) -> Journey:
@@ -106,8 +126,21 @@ class Visitor:
         except ForeignHost as error:
             raise Untrue(f"redirected off the target: {error}") from error
 
-    def check_frame(self, name: str, answer: Answer) -> None:
-        """What must be true of a frame inside a page. Raises `Untrue`."""
+    def my_email(self) -> str:
+        """The address that pages may show to this visitor, and no other visitor's."""
+        return self.crowd.email(self.index)
+
+    def _mine(self, check: Check | None) -> Check:
+        def checked(answer: Answer) -> None:
+            if check is not None:
+                check(answer)
+            foreign = identities.emails_in(answer.body) - {self.my_email()}
+            claim(not foreign, f"shows another visitor's address: {min(foreign, default='')}")
+
+        return checked
+
+    def check_frame(self, path: str, answer: Answer) -> None:
+        """What must be true of the frame at `path` inside a page. Raises `Untrue`."""
 
     def _fetch_parts(self, parts: tuple[Part, ...]) -> Journey:
         """In rounds, as a browser finds them: what the page names, then what that names. Each once."""
@@ -137,17 +170,18 @@ class Visitor:
             return None
 
     def _part_step(self, part: Part, path: str) -> Step:
+        def frame(answer: Answer) -> None:
+            page_text(answer)
+            self.check_frame(path, answer)
+
         def check(answer: Answer) -> None:
-            if part.kind == "iframe":
-                page_text(answer)
-                self.check_frame(part.name, answer)
-                return
             kind = answer.headers.get("content-type", "")
             expected = _KINDS.get(part.kind, ("", ""))[0]
             claim(kind.startswith(expected), f"content type {kind!r} instead of {expected}")
 
         if part.kind == "iframe":
-            return self.browser.ask(name=f"iframe.{part.name}", path=path, accept=PAGE, dest="iframe", check=check)
+            name, check_it = f"iframe.{part.name}", self._mine(frame)
+            return self.browser.ask(name=name, path=path, accept=PAGE, dest="iframe", check=check_it)
         dest = _KINDS.get(part.kind, ("", part.kind if part.kind == "font" else "empty"))[1]
         return self.browser.ask(name=f"resource.{part.kind}", path=path, accept="*/*", dest=dest, check=check)
 
