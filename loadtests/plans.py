@@ -6,11 +6,14 @@ It reads no file (`loadtests/plan_files.py` does) and knows neither Django nor L
 
 import math
 import random
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from loadtests import limits
+from loadtests.phases import Phase
+from loadtests.phases import of as phases_of
 from loadtests.shapes import SPACINGS, Shape, flat
 
 # What one visitor's journey takes at time scale 1 when every answer is immediate, in seconds.
@@ -29,8 +32,7 @@ GRACE_SECONDS = 60.0
 MOST_USERS = 1_000_000
 # So many visitors one generator process drives alone.
 USERS_OF_ONE_PROCESS = 8_000
-# The plateau is where at least this share of the highest planned number of visitors is present.
-PLATEAU = 0.9
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
 DEFAULT_LIMITS = ("failed == 0", "untrue == 0")
 
 
@@ -58,15 +60,6 @@ class Arrival:
     index: int
     moment: float
     scenario: str
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """From `start` to `end`, in seconds of the run: warm-up, ramp, plateau or drain."""
-
-    name: str
-    start: float
-    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +135,10 @@ class Plan:
         return self.moments()[-1] + self.longest_journey + GRACE_SECONDS
 
     def phases(self) -> list[Phase]:
-        """Which seconds are compared with which. Warm-up is what the plan says; the plateau is the longest time in
-        which at least 90 % of the highest planned number of visitors are present; before it is the ramp, after it the
-        drain. Empty ones are left out. By the plan alone: what the target did moves no boundary."""
-        moments = self.moments()
-        end = moments[-1] + self.longest_journey
-        at = [end * step / 2000 for step in range(2001)]
-        start, stop = _longest_high(at, list(self._present(at, moments)))
-        warm = min(self.warm_up_seconds, end)
-        start, stop = max(start, warm), max(stop, warm)
-        bounds = (("warm-up", 0.0, warm), ("ramp", warm, start), ("plateau", start, stop), ("drain", stop, end))
-        return [Phase(*bound) for bound in bounds if bound[2] > bound[1]]
-
-    def _present(self, at: Iterable[float], moments: Sequence[float]) -> Iterator[float]:
-        """How many visitors are to be there, at each of these seconds."""
+        """Which seconds are compared with which, by the plan alone: `loadtests/phases.py`."""
         whole = sum(self.mix.values())
         stays = [(weight / whole, self.journey(scenario)) for scenario, weight in self.mix.items()]
-        for second in at:
-            come = bisect_right(moments, second)
-            yield sum(share * (come - bisect_right(moments, second - stay)) for share, stay in stays)
+        return phases_of(self.shape, stays=stays, warm_up=self.warm_up_seconds)
 
     def changed(
         self,
@@ -272,8 +250,9 @@ def _demands(plan: Plan) -> Iterator[tuple[str, str, bool]]:
     users, mix = plan.users, plan.mix
     yield "mix", "names no scenario", bool(mix)
     unknown = sorted(set(mix) - set(SCENARIOS))
-    yield "mix", f"names {', '.join(unknown)}; scenarios are {', '.join(SCENARIOS)}", not unknown
-    yield "mix", "needs weights above 0", all(0 < weight < math.inf for weight in mix.values())
+    yield "mix", f"names {', '.join(map(repr, unknown))}; scenarios are {', '.join(SCENARIOS)}", not unknown
+    for scenario, weight in mix.items():
+        yield "mix", f"needs a weight above 0 for {scenario!r}", 0 < weight < math.inf
     yield "users", f"must be from 1 to {MOST_USERS}", 1 <= users <= MOST_USERS
     yield "shape", "brings nobody", plan.shape.people > 0
     yield "shape", "lasts longer than a day", plan.shape.seconds <= 86_400 * 1.001
@@ -286,17 +265,16 @@ def _demands(plan: Plan) -> Iterator[tuple[str, str, bool]]:
     yield "moving", "must be from 0 to 10000 changes a second", 0 <= plan.moving <= 10_000
     yield "weights", "must be above 0", all(0 < weight < math.inf for weight in plan.weights.values())
     yield "journey_seconds", "must be from 0 to 86400", 0 <= plan.journey_seconds <= 86_400
+    yield "name", "must be letters, digits, dots and dashes, at most 60", bool(_NAME.fullmatch(plan.name))
+    for line in plan.limits:
+        why = _limit_mistake(line)
+        yield "limits", f"cannot be kept: {why}", not why
     yield "log", "is what the scenario replay needs", ("replay" not in mix) or bool(plan.log)
 
 
-def _longest_high(at: Sequence[float], present: Sequence[float]) -> tuple[float, float]:
-    """Begin and end of the longest stretch in which the value is near its highest."""
-    edge = PLATEAU * max(present)
-    best, begin = (0.0, 0.0), None
-    for second, value in zip(at, present, strict=True):
-        if value < edge:
-            begin = None
-            continue
-        begin = second if begin is None else begin
-        best = max(best, (begin, second), key=lambda stretch: stretch[1] - stretch[0])
-    return best
+def _limit_mistake(line: str) -> str:
+    try:
+        limits.parse(line)
+    except limits.LimitMistake as mistake:
+        return str(mistake)
+    return ""

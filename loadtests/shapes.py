@@ -38,6 +38,14 @@ class Piece:
     def people(self) -> float:
         return self.at_once + self.seconds * (self.begin + self.end) / 2
 
+    def come_by(self, second: float) -> float:
+        """How many have come this many seconds after its beginning."""
+        if second < 0:
+            return 0.0
+        part = min(second, self.seconds)
+        slope = (self.end - self.begin) / self.seconds if self.seconds else 0.0
+        return self.at_once + part * (self.begin + slope * part / 2)
+
     def moment(self, person: float) -> float:
         """How many seconds after the piece's beginning `person` of its area have come."""
         left = person - self.at_once
@@ -69,6 +77,10 @@ class Shape:
     def rate(self) -> float:
         """The mean, per second; of a shape without duration all of them in one."""
         return self.people / self.seconds if self.seconds else self.people
+
+    def come_by(self, second: float) -> float:
+        begins = accumulate((piece.seconds for piece in self.pieces), initial=0.0)
+        return sum(piece.come_by(second - begin) for piece, begin in zip(self.pieces, begins, strict=False))
 
     def faster(self, factor: float) -> "Shape":
         """More people in the same time."""

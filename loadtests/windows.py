@@ -14,7 +14,7 @@ from typing import Any
 from loadtests.frames import Frame, Tally
 from loadtests.histogram import Histogram
 from loadtests.limits import DURATIONS, LEVELS, PROBED, VISITORS, WRONG, Limit, parse
-from loadtests.plans import Phase
+from loadtests.phases import Phase
 from loadtests.seconds import Second, seconds
 from loadtests.steps import Outcome
 

@@ -6,6 +6,6 @@ of the help.
 
 from types import ModuleType
 
-from loadtests.actions import report, run
+from loadtests.actions import plans, report, run
 
-ACTIONS: tuple[ModuleType, ...] = (run, report)
+ACTIONS: tuple[ModuleType, ...] = (run, report, plans)

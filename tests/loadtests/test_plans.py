@@ -1,4 +1,7 @@
+import dataclasses
 import itertools
+import json
+import math
 from typing import Any
 
 import pytest
@@ -53,7 +56,77 @@ def test_a_run_is_bounded_by_its_arrivals_and_the_longest_journey() -> None:
 
 
 def test_a_plan_survives_its_record() -> None:
-    assert plans.Plan.from_json(plan().as_json()) == plan()
+    kept = json.loads(json.dumps(plan().as_json()))
+    assert plans.Plan.from_json(kept) == plan()
+    assert plans.Plan.from_json(kept).arrivals() == plan().arrivals()
+
+
+def mixed(**changes: Any) -> plans.Plan:
+    base = plan(users=10_000)
+    return dataclasses.replace(base, name="mixed", mix={"browse": 3.0, "member": 1.0}, **changes)
+
+
+def test_each_arrival_draws_its_scenario_from_the_mix_and_the_seed() -> None:
+    arrivals = mixed().arrivals()
+    assert [arrival.index for arrival in arrivals] == list(range(10_000))
+    assert sum(arrival.scenario == "browse" for arrival in arrivals) == pytest.approx(7500, abs=150)
+    assert arrivals == mixed().arrivals()
+    assert [a.scenario for a in arrivals] != [a.scenario for a in mixed(seed=2).arrivals()]
+
+
+def test_the_plateau_is_where_most_are_present_and_ends_with_the_arrivals() -> None:
+    long = plan(users=30_000, rate=50.0, time_scale=1.0)
+    spans = [(phase.name, phase.start, phase.end) for phase in dataclasses.replace(long, warm_up_seconds=10).phases()]
+    assert [name for name, _, _ in spans] == ["warm-up", "ramp", "plateau", "drain"]
+    assert spans[0][1:] == (0, 10)
+    assert spans[2][1:] == pytest.approx((270, 600), abs=1)
+    assert spans[3][2] == 900
+
+
+def test_of_a_burst_the_plateau_follows_the_arrivals() -> None:
+    phases = plan(users=30_000, rate=3000.0, time_scale=1.0).phases()
+    plateau = next(phase for phase in phases if phase.name == "plateau")
+    assert (plateau.start, plateau.end) == pytest.approx((9, 301), abs=1)
+
+
+def test_fewer_users_keep_the_rates_for_a_shorter_time() -> None:
+    small = plan(users=2000).changed(users=200)
+    assert (small.rate, small.shape.seconds) == pytest.approx((50, 4))
+    assert len(small.moments()) == 200
+    assert max(small.moments()) <= 4
+
+
+def test_a_rate_or_a_duration_changes_the_other_and_not_the_visitors() -> None:
+    assert plan().changed(rate=100.0).shape.seconds == pytest.approx(20)
+    assert plan().changed(duration=20.0).rate == pytest.approx(100)
+    assert plan().changed(rate=100.0).users == 2000
+
+
+def test_what_the_command_line_can_say_is_said_and_else_the_plan_is_a_file() -> None:
+    assert plan().as_arguments()[:5] == ["signup", "--users", "2000", "--rate", "50"]
+    assert mixed().as_arguments() == ["plan.toml"]
+    assert dataclasses.replace(plan(), limits=("p99 < 1s",)).as_arguments() == ["plan.toml"]
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {"mix": {}},
+        {"mix": {"signup": 0.0}},
+        {"mix": {"signup": math.nan}},
+        {"mix": {"replay": 1.0}},
+        {"limits": ("p99 < 3",)},
+        {"connections": 0},
+        {"warm_up_seconds": -1.0},
+        {"processes": 65},
+        {"name": "../evil"},
+        {"expected": {"*": -1.0}},
+    ],
+)
+def test_a_plan_that_cannot_be_run_cannot_exist(mistake: dict[str, Any]) -> None:
+    with pytest.raises(plans.PlanMistake) as refused:
+        dataclasses.replace(plan(), **mistake)
+    assert refused.value.key in (next(iter(mistake)), "log")
 
 
 @pytest.mark.parametrize(
