@@ -6,18 +6,18 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtests import framefile, launch, record, report, stats, verdict
+from loadtests import causes, framefile, launch, probes, record, report, stats, verdict
 from loadtests.beside import Beside, Running
 from loadtests.frames import Frame
 from loadtests.plans import Plan
 from loadtests.progress import Shown
 from loadtests.shares import unaccounted
-from loadtests.target import Target, resolve
+from loadtests.target import Target
 
 # Between the moment at which everything is ready and the first arrival.
 LEAD_SECONDS = 0.2
@@ -69,12 +69,13 @@ class Execution:
 
 def besides(plan: Plan, target: Target, run_dir: Path) -> list[Beside]:
     """What goes on beside the load: each adds its line here. Order: started first to last, stopped last to first."""
-    return []
+    return [probes.Probes()]
 
 
 def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
     """Drive the plan and give its record, and the run directory which holds it, with a report. Raises the laboratory's
     named errors before anything was sent; after that a run ends with a record, whatever happens to it."""
+    plan = replace(plan, environment=plan.environment or settings.LOAD_TARGET or challenge.DEMO)
     target = admitted(plan)
     run_id = record.new_run_id()
     now = datetime.now(UTC)
@@ -89,8 +90,8 @@ def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
 
 
 def admitted(plan: Plan) -> Target:
-    """The target, if it may be driven. Raises `TargetRefused`."""
-    return resolve(plan.host, allow=plan.allow)
+    """The target, once it has said that it is one. Raises `TargetRefused`."""
+    return challenge.admitted(plan.host, allow=plan.allow, environment=plan.environment, secret=str(settings.LOAD_KEY))
 
 
 def complete(plan: Plan, frames: list[Frame], *, why: str) -> list[Frame]:
@@ -168,6 +169,7 @@ def _concluded(
             seconds=conducted.seconds,
             ended_by=conducted.ended_by,
         )
+    probed = probes.read(run_dir)
     books = around.audit(run_dir) if around.audit else {"audited": False, "why": "nobody asked"}
     judged = verdict.judge(measured=measured, limits=plan.limits, books=books)
     return record.write(
@@ -181,12 +183,12 @@ def _concluded(
             "environment": record.environment(),
             "intention": plan.intention,
             "results": measured,
-            "probes": None,
+            "probes": probed,
             "events": execution.events,
-            "counted": None,
+            "counted": probes.counted.read(run_dir),
             "little": None,
             "mix": None,
-            "gave_way": None,
+            "gave_way": causes.gave_way(results=measured, probes=probed),
             "certificate": None,
             "books": books,
             "verdict": judged.as_json(),

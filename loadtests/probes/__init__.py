@@ -9,7 +9,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -105,7 +105,7 @@ class Probes:
         self._before = counted.count(self._target, own=0)
         self._readers = readers(self._target)
         for reader in self._readers:
-            watch = _Watch(reader, out, running.began, running.event, self._stopping)
+            watch = _Watch(reader, out, running, self._stopping)
             thread = threading.Thread(target=watch.run, name=f"probe {reader.name}", daemon=True)
             self._threads.append(thread)
             thread.start()
@@ -144,19 +144,22 @@ class _Watch:
 
     reader: Reader
     out: _Lines
-    began: float
-    event: Callable[[str], None]
+    running: Running
     stopping: threading.Event
     fault: str = ""
 
     def run(self) -> None:
         every = getattr(self.reader, "every", 1)
-        second = max(0, math.ceil(time.time() - self.began))
-        while not self.stopping.wait(max(0.0, self.began + second - time.time())):
+        second = max(0, self._next())
+        while not self.stopping.wait(max(0.0, self.running.began + second - time.time())):
             if not self._look(second - 1):
                 break
-            second = max(second + every, math.ceil(time.time() - self.began))
+            second = max(second + every, self._next())
         self.reader.close()
+
+    def _next(self) -> int:
+        """The second that ends next; the run's beginning may still be moved while others get ready."""
+        return math.ceil(time.time() - self.running.began)
 
     def _look(self, second: int) -> bool:
         """What is seen first, before second 0, is what the first rates are reckoned from. False: nothing can be
@@ -171,12 +174,14 @@ class _Watch:
             if second >= 0:
                 self.out.add({"at": second, **seen})
         except OSError as error:
-            self.event(f"probe {self.reader.name}: cannot be written down: {error.strerror}")
+            self.running.event(f"probe {self.reader.name}: cannot be written down: {error.strerror}")
             return False
         return True
 
     def _say(self, fault: str) -> None:
         """Once when it begins, once when it is over, however often it is asked meanwhile."""
         if bool(fault) != bool(self.fault):
-            self.event(f"{self.reader.name} does not answer: {fault}" if fault else f"{self.reader.name} answers again")
+            self.running.event(
+                f"{self.reader.name} does not answer: {fault}" if fault else f"{self.reader.name} answers again"
+            )
         self.fault = fault
