@@ -1,20 +1,12 @@
-"""The real generator process against a real server: the small one, whose faults and latencies are known."""
+"""A share of a run, driven against a real server: the small one, whose faults and latencies are known."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadtests import plans
-
-from .conftest import Drive
-from .small_sale import Answer, SmallSale, payment, position, right, serving
+from ..conftest import Drive
+from ..small_sale import Answer, SmallSale, payment, position, right, serving
 
 LINKS = [f"/i/token-{number}/" for number in range(5)]
 
@@ -36,7 +28,8 @@ def replaced(which: str, answer: Answer) -> Any:
 def test_everybody_signs_up_once_and_polls_over_one_kept_connection(drive: Drive) -> None:
     with serving() as sale:
         measured = drive(sale.url, users=5)
-        assert measured["visitors"] == {"planned": 5, "arrived": 5, "finished": 5, "gave_up": 0, "cut_off": 0}
+        nobody = dict.fromkeys(("gave_up", "cut_off", "lost", "unmet"), 0)
+        assert measured["visitors"] == {"planned": 5, "arrived": 5, "finished": 5, **nobody}
         assert {name: step["success"] for name, step in measured["steps"].items()} == {
             "signup.landing": 5,
             "signup.post": 5,
@@ -64,10 +57,11 @@ def test_everybody_takes_part_with_wallets_of_their_own(drive: Drive) -> None:
 def test_the_latency_measured_is_the_latency_there_was(drive: Drive) -> None:
     slow = Answer(200, position(number=1, ahead=0), delay=0.15)
     with serving(replaced("GET /api/position", slow)) as sale:
-        measured = drive(sale.url, users=2)
+        measured = drive(sale.url, users=1)
     latency = measured["steps"]["signup.position"]["latency_ms"]
-    assert latency["count"] == 20
-    assert 150 <= latency["p50"] < 200
+    assert latency["count"] == 10
+    assert latency["min"] >= 150
+    assert latency["p50"] < 1000
 
 
 def test_fast_failures_are_failures_and_improve_no_latency(drive: Drive) -> None:
@@ -178,76 +172,3 @@ def test_a_dead_target_ends_in_order_with_a_record(drive: Drive) -> None:
     measured = drive(url, users=3)
     assert measured["visitors"]["gave_up"] == 3
     assert measured["total"]["failure"] == 3
-
-
-class Started:
-    """The generator process, started by hand to be interrupted."""
-
-    def __init__(self, url: str, run_dir: Path) -> None:
-        plan = plans.make(
-            scenario="signup",
-            users=1000,
-            rate=20.0,
-            duration=None,
-            arrivals="constant",
-            time_scale=0.01,
-            seed=1,
-            host=url,
-        )
-        self.run_dir = run_dir
-        order = {"plan": plan.as_json(), "run_dir": str(run_dir), "run_id": "test", "links": []}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "loadtests.runner"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self.process.stdin is not None
-        with self.process.stdin as stdin:
-            stdin.write(json.dumps(order))
-
-    def end(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        with self.process.stdout as stdout:
-            stdout.read()
-        assert self.process.wait(timeout=30) == 0
-        return dict(json.loads((self.run_dir / "measured.json").read_text()))
-
-
-@pytest.fixture
-def first_signup() -> tuple[Any, threading.Event]:
-    seen = threading.Event()
-
-    def script(method: str, path: str, form: dict[str, str], sale: SmallSale) -> Answer:
-        if path.startswith("/api/position"):
-            seen.set()
-        return right(method, path, form, sale)
-
-    return script, seen
-
-
-def test_an_interrupt_stops_arrivals_lets_the_present_finish_and_leaves_a_record(
-    first_signup: tuple[Any, threading.Event], tmp_path: Path
-) -> None:
-    script, seen = first_signup
-    with serving(script) as sale:
-        run = Started(sale.url, tmp_path)
-        assert seen.wait(20)
-        run.process.send_signal(signal.SIGINT)
-        measured = run.end()
-    who = measured["visitors"]
-    assert measured["ended_by"] == "interrupt"
-    assert 1 <= who["arrived"] < 1000
-    assert who["finished"] == who["arrived"]
-
-
-def test_a_termination_cuts_everybody_off_and_leaves_a_record(
-    first_signup: tuple[Any, threading.Event], tmp_path: Path
-) -> None:
-    script, seen = first_signup
-    with serving(script) as sale:
-        run = Started(sale.url, tmp_path)
-        assert seen.wait(20)
-        os.kill(run.process.pid, signal.SIGTERM)
-        measured = run.end()
-    who = measured["visitors"]
-    assert measured["ended_by"] == "termination"
-    assert who["cut_off"] >= 1
-    assert who["finished"] + who["cut_off"] == who["arrived"]
