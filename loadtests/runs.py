@@ -11,8 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtests import causes, framefile, launch, probes, record, report, stats, verdict
+from django.conf import settings
+
+from loadtests import causes, challenge, framefile, launch, probes, record, report, stats, verdict
 from loadtests.beside import Beside, Running
+from loadtests.bystander import Bystander
 from loadtests.frames import Frame
 from loadtests.plans import Plan
 from loadtests.progress import Shown
@@ -69,7 +72,7 @@ class Execution:
 
 def besides(plan: Plan, target: Target, run_dir: Path) -> list[Beside]:
     """What goes on beside the load: each adds its line here. Order: started first to last, stopped last to first."""
-    return [probes.Probes()]
+    return [probes.Probes(), *([Bystander(plan.bystander, allow=plan.allow)] if plan.bystander else [])]
 
 
 def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
