@@ -96,16 +96,14 @@ def test_an_invitation_to_another_host_is_refused_at_the_start(run_dir: Path, tm
 
 def test_a_used_run_directory_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(CommandError, match="not empty"):
-        call_command("loadtest", "run", "signup", "--host", "http://127.0.0.1:1", "--run-dir", str(tmp_path))
+    with serving() as sale, pytest.raises(CommandError, match="not empty"):
+        call_command("loadtest", "run", "signup", "--host", sale.url, "--run-dir", str(tmp_path))
 
 
 def test_a_run_directory_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(CommandError, match="cannot be written"):
-        call_command(
-            "loadtest", "run", "signup", "--host", "http://127.0.0.1:1", "--run-dir", str(tmp_path / "file" / "x")
-        )
+    with serving() as sale, pytest.raises(CommandError, match="cannot be written"):
+        call_command("loadtest", "run", "signup", "--host", sale.url, "--run-dir", str(tmp_path / "file" / "x"))
 
 
 def test_a_mistake_in_the_plan_is_named(run_dir: Path) -> None:
