@@ -22,7 +22,8 @@ from loadtests.frames import Recorder
 from loadtests.reading import Codings, Garbled, Reader
 from loadtests.steps import Answer, Ending, GaveUp, Journey, Outcome, Step, Think, Together, Untrue
 from loadtests.target import Target
-from loadtests.wire import Connection, Unsendable, Wires, request_bytes, shortage
+from loadtests.wire import Connection, Unsendable, request_bytes
+from loadtests.wires import Wires, shortage
 
 EXPECTED_SECONDS = 0.1
 # The kernel's timer for us counts in milliseconds and rounds up. What is due within half of one is done now: on the

@@ -1,31 +1,24 @@
-"""Connections to the target, without blocking: one `epoll` for all of them, one small object for each.
+"""One connection to the target, without blocking: a request goes out, its answer comes in, its end is told."""
 
-gevent's patches (importing locust brings them) do not reach what is used here: `epoll` as it was before, and the
-sockets of C, `_socket`. Every connection goes to the one address that the target had when the run began.
-"""
-
-import _socket
 import errno
-import select
 import socket
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+import struct
+import time
+from typing import TYPE_CHECKING, Any, Protocol
 
 from loadtests.reading import Garbled, Reader
 from loadtests.steps import Step
-from loadtests.target import Target
+
+if TYPE_CHECKING:
+    from loadtests.wires import Wires
 
 _READ = 65_536
-_BATCH = 512
-_IP_BIND_ADDRESS_NO_PORT = 24  # Linux, <linux/in.h>: the port is chosen by connect, for this destination
-_OUT_OF = {
-    errno.EADDRNOTAVAIL: "out of ports",
-    errno.EMFILE: "out of descriptors",
-    errno.ENFILE: "out of descriptors",
-    errno.ENOBUFS: "out of buffers",
-}
-_IN, _OUT = 1, 4  # select.EPOLLIN, EPOLLOUT: gevent takes the names away
+# A note of seconds and nanoseconds beside what is read: SO_TIMESTAMPNS_NEW.
+_STAMP = struct.Struct("qq")
+_STAMP_ROOM = socket.CMSG_SPACE(_STAMP.size)
+_LONGEST_WAIT = 60.0
+_NOTHING_YET = b"nothing yet"
+IN, OUT = 1, 4  # select.EPOLLIN, EPOLLOUT: gevent takes the names away
 
 
 class Unsendable(Exception):
@@ -79,7 +72,7 @@ class Connection:
         self._socket = sock
         self._descriptor: int = sock.fileno()
         self._connected = False
-        self._watched = _OUT
+        self._watched = OUT
         self._outgoing = b""
         self._reader: Reader | None = None
         self.exchange: Any = None
@@ -100,13 +93,16 @@ class Connection:
 
     def is_dead(self) -> bool:
         """Whether an idle connection has been closed by the other side, or holds rubbish."""
+        return self._peek() is not _NOTHING_YET
+
+    def _peek(self) -> bytes | None:
+        """What waits to be read; nothing where it has ended, None where it is broken."""
         try:
-            self._socket.recv(1, socket.MSG_PEEK)
+            return bytes(self._socket.recv(1, socket.MSG_PEEK))
         except BlockingIOError:
-            return False
+            return _NOTHING_YET
         except OSError:
-            return True
-        return True
+            return None
 
     def close(self) -> None:
         """At once, without a word to the owner."""
@@ -122,34 +118,48 @@ class Connection:
         """The kernel has something to say."""
         if not self._connected:
             self._finish_connecting()
-        elif self._outgoing and what & _OUT:
+        elif what & OUT:
             self._send()
-        if what & ~_OUT and self._connected and self._descriptor >= 0:
+        if what & ~OUT and self._connected and self._descriptor >= 0:
             self._receive()
 
     def _finish_connecting(self) -> None:
         error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if error:
-            return self._break(f"connecting: {_named(error)}")
+            return self._break(f"connecting: {named(error)}")
         self._connected = True
-        self._watch(_IN)
+        self._watch(IN)
+        self._established()
+
+    def _established(self) -> None:
         if self._outgoing:
             self._send()
 
     def _send(self) -> None:
         whole, self._outgoing = self._outgoing, b""
+        left = self._transmit(whole)
+        if len(left) < len(whole):
+            self._begun()
+        self._outgoing = left
+
+    def _begun(self) -> None:
+        exchange = self.exchange
+        if exchange is not None and not exchange.begun:
+            exchange.begun = True
+            self._wires.owner.first_byte_out()
+
+    def _transmit(self, outgoing: bytes) -> bytes:
+        """What is left of it. Nothing is left where the connection broke, which the owner is told."""
         try:
-            sent = self._socket.send(whole)
+            sent = self._socket.send(outgoing)
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            return self._break(f"sending: {_named(error.errno)}")
-        if sent and not self.exchange.begun:
-            self.exchange.begun = True
-            self._wires.owner.first_byte_out()
-        if sent < len(whole):
-            self._outgoing = whole[sent:]
-        self._watch(_IN | _OUT if self._outgoing else _IN)
+            self._break(f"sending: {named(error.errno)}")
+            return b""
+        left = outgoing[sent:]
+        self._watch(IN | OUT if left else IN)
+        return left
 
     def _watch(self, what: int) -> None:
         if what != self._watched:
@@ -158,12 +168,25 @@ class Connection:
 
     def _receive(self) -> None:
         try:
-            received = self._socket.recv(_READ)
+            received, stamps, _, _ = self._socket.recvmsg(_READ, _STAMP_ROOM)
         except BlockingIOError:
             return
         except OSError as error:
-            return self._break(f"receiving: {_named(error.errno)}")
-        at = self._wires.clock()
+            return self._break(f"receiving: {named(error.errno)}")
+        self._take(received, self._arrived(stamps))
+
+    def _arrived(self, stamps: Any) -> float:
+        """When the last of these bytes came, as the kernel has noted it: however long we were busy with others, that
+        is when they came. Bytes without a note came now, which is what the end of a connection does."""
+        now = self._wires.clock()
+        if not stamps or len(stamps[0][2]) != _STAMP.size:
+            return now
+        seconds, nanoseconds = _STAMP.unpack(stamps[0][2])
+        waited = time.time() - seconds - nanoseconds / 1e9
+        # The machine's clock may have been set in between; then the note is worth nothing.
+        return now - waited if 0 < waited < _LONGEST_WAIT else now
+
+    def _take(self, received: bytes, at: float) -> None:
         reader = self._reader
         if reader is None:  # idle: its end, or rubbish; either way it is not used again
             return self._wires.owner.broke(self, "closed while idle", untouched=True)
@@ -176,7 +199,7 @@ class Connection:
         except Garbled as error:
             return self._break(str(error))
         if reader.complete:
-            self._complete(reader, at)
+            self._complete(reader, max(at, self.exchange.asked))
 
     def _ended(self, reader: Reader, at: float) -> None:
         if reader.closed():
@@ -199,101 +222,6 @@ class Connection:
         self._wires.owner.broke(self, why, untouched=not touched)
 
 
-class Wires:
-    """All connections of one generator process. `sources`: own addresses to go out from, in turn; none: the kernel's
-    choice."""
-
-    def __init__(
-        self, *, target: Target, owner: Owner, clock: Callable[[], float], sources: Sequence[str] = ()
-    ) -> None:
-        self.owner = owner
-        self.clock = clock
-        self._epoll = _epoll()
-        self._open: dict[int, Connection] = {}
-        self._closing: list[Any] = []
-        self._readers: list[Reader] = []
-        self._family = _socket.AF_INET6 if ":" in target.address else _socket.AF_INET
-        self._address = (target.address, target.port)
-        self._sources: Iterator[str] | None = _round(sources) if sources else None
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    def fileno(self) -> int:
-        return int(self._epoll.fileno())
-
-    def open(self) -> Connection:
-        """Begin to connect. Raises `OSError`."""
-        sock = _socket.socket(self._family, _socket.SOCK_STREAM | _socket.SOCK_NONBLOCK | _socket.SOCK_CLOEXEC)
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-            if self._sources is not None:
-                sock.setsockopt(_socket.SOL_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-                sock.bind((next(self._sources), 0))
-            failed = sock.connect_ex(self._address)
-            if failed not in (0, errno.EINPROGRESS):
-                raise OSError(failed, _named(failed))
-            self._epoll.register(sock.fileno(), _OUT)
-        except BaseException:
-            sock.close()
-            raise
-        connection = self._open[sock.fileno()] = Connection(self, sock)
-        return connection
-
-    def turn(self, timeout: float) -> None:
-        """Wait, at most so long, and hand out what happened."""
-        self._close_forgotten()
-        for descriptor, what in self._epoll.poll(max(0.0, timeout), _BATCH):
-            connection = self._open.get(descriptor)
-            if connection is not None:
-                connection.ready(what)
-        self._close_forgotten()
-
-    def watch(self, descriptor: int, what: int) -> None:
-        self._epoll.modify(descriptor, what)
-
-    def forget(self, descriptor: int, sock: Any) -> None:
-        # Closed after the batch: a new connection must not get a number for which an old event is still at hand.
-        if self._open.pop(descriptor, None) is not None:
-            self._epoll.unregister(descriptor)
-            self._closing.append(sock)
-
-    def reader(self, *, bare: bool) -> Reader:
-        reader = self._readers.pop() if self._readers else Reader()
-        reader.bare = bare
-        return reader
-
-    def give_back(self, reader: Reader) -> None:
-        if reader.reusable and not reader.excess and len(self._readers) < 1_000:
-            reader.begin()
-            self._readers.append(reader)
-
-    def close(self) -> None:
-        for connection in list(self._open.values()):
-            connection.close()
-        self._close_forgotten()
-        self._epoll.close()
-
-    def _close_forgotten(self) -> None:
-        while self._closing:
-            self._closing.pop().close()
-
-
-def shortage(error: OSError) -> str | None:
-    """What this machine has run out of, where that is the reason."""
-    return _OUT_OF.get(error.errno or 0)
-
-
-def _named(number: int | None) -> str:
+def named(number: int | None) -> str:
+    """As the kernel calls it: ECONNRESET."""
     return errno.errorcode.get(number or 0, f"error {number}")
-
-
-def _round(sources: Sequence[str]) -> Iterator[str]:
-    while True:
-        yield from sources
-
-
-def _epoll() -> Any:
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey.get_original("select", "epoll")() if monkey else select.epoll()
