@@ -10,7 +10,7 @@ from django.template import Context, Engine
 from django.utils.safestring import SafeString, mark_safe
 
 from loadtests.plans import Plan
-from loadtests.report.series import plotted
+from loadtests.report import panels, spread, tiers
 
 HERE = Path(__file__).parent
 UPLOT = HERE.parent.parent / "config" / "static" / "vendor" / "uplot"
@@ -20,6 +20,7 @@ _ESCAPED = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 def render(record: dict[str, Any]) -> str:
     results = record["results"]
     plan = Plan.from_json(record["plan"])
+    plots = _plots(plan, record) if results else []
     context = {
         "record": record,
         "plan": plan,
@@ -32,9 +33,14 @@ def render(record: dict[str, Any]) -> str:
         "started": datetime.fromtimestamp(results["started_at"], UTC) if results else None,
         "figures": _figures(results) if results else [],
         "steps": _steps(results) if results else [],
+        "plateau": _steps(results["plateau"]) if results and results.get("plateau") else [],
+        "plots": plots,
+        "events": [event for event in record.get("events") or () if event["at"] is not None],
+        "workers": record.get("workers") or (),
+        "gave_way": record.get("gave_way"),
         "errors": results["errors"] if results else [],
         "environment": list(record["environment"].items()),
-        "data": _json(plotted(plan, results)) if results else None,
+        "data": _json(_data(record, plots)) if results else None,
         "uplot_css": _own("uPlot.min.css", UPLOT),
         "uplot_js": _own("uPlot.iife.min.js", UPLOT),
         "uplot_licence": _own("LICENSE", UPLOT),
@@ -43,6 +49,23 @@ def render(record: dict[str, Any]) -> str:
     }
     engine = Engine(dirs=[str(HERE)], autoescape=True)
     return engine.get_template("report.html").render(Context(context))
+
+
+def _plots(plan: Plan, record: dict[str, Any]) -> list[panels.Panel]:
+    probes = record.get("probes")
+    return panels.of_results(plan, record["results"]) + (tiers.of_probes(probes) if probes else [])
+
+
+def _data(record: dict[str, Any], plots: list[panels.Panel]) -> dict[str, Any]:
+    """What the page's script draws: every panel from 0 to the same end, with the same marks."""
+    results = record["results"]
+    return {
+        "panels": [panel.as_json() for panel in plots],
+        "until": max([results["seconds"], *(at for panel in plots for at in panel.at if at is not None)]),
+        "events": [[event["at"], event["text"]] for event in record.get("events") or () if event["at"] is not None],
+        "phases": [[phase["name"], phase["start"], phase["end"]] for phase in results.get("phases") or ()],
+        "histogram": spread.histogram(results["steps"]),
+    }
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -63,9 +86,14 @@ def _figures(results: dict[str, Any]) -> list[dict[str, str]]:
             "more": f"{total['timeout']:,} time-outs among them" if wrong else "none at all",
             "tone": "bad" if wrong else "good",
         },
-        {"name": "median", "value": _ms(latency["p50"]), "more": f"mean {_ms(latency['mean'])}", "tone": ""},
-        {"name": "p99", "value": _ms(latency["p99"]), "more": f"p95 {_ms(latency['p95'])}", "tone": ""},
-        {"name": "slowest", "value": _ms(latency["max"]), "more": f"p99.9 {_ms(latency['p99.9'])}", "tone": ""},
+        {"name": "median", "value": _ms(latency["p50"]), "more": f"p95 {_ms(latency['p95'])}", "tone": ""},
+        {"name": "p99", "value": _ms(latency["p99"]), "more": f"slowest {_ms(latency['max'])}", "tone": ""},
+        {
+            "name": "p99 intended",
+            "value": _ms(total["intended_ms"]["p99"]),
+            "more": "from the moment it was to begin",
+            "tone": "",
+        },
     ]
 
 
@@ -81,6 +109,7 @@ def _row(name: str, step: dict[str, Any]) -> dict[str, Any]:
         "right": f"{step['success']:,}",
         "wrong": [(kind, step[kind]) for kind in ("failure", "timeout", "untrue")],
         "latency": [_ms(latency[figure]) for figure in ("p50", "p90", "p95", "p99", "p99.9", "max")],
+        "intended": _ms(step["intended_ms"]["p99"]),
         "total": False,
     }
 

@@ -13,7 +13,7 @@
   const seconds = (value) => (value == null ? "–" : `${figure(value)} s`);
 
   const duration = (ms) => {
-    if (ms == null) return "";
+    if (ms == null) return "–";
     return ms >= 1000 ? `${figure(ms / 1000)} s` : `${figure(ms)} ms`;
   };
 
@@ -34,20 +34,43 @@
   // While nobody points into a plot, its legend names the curves and nothing else.
   const quiet = (plot) => plot.root.classList.toggle("idle", !(plot.cursor.left >= 0));
 
+  // Every panel shows the whole run, so that what stands above each other happened at the same time.
+  const whole_run = () => [0, data.until];
+
+  // What happened, and the phases that are cut away from the plateau's figures.
+  const marks = (plot) => {
+    const { ctx, bbox } = plot;
+    const x = (second) => plot.valToPos(second, "x", true);
+    ctx.save();
+    ctx.fillStyle = colour("cut");
+    data.phases.filter(([name]) => name !== "plateau").forEach(([, from, to]) => {
+      ctx.fillRect(x(from), bbox.top, Math.max(0, x(Math.min(to, data.until)) - x(from)), bbox.height);
+    });
+    ctx.strokeStyle = colour("quiet");
+    ctx.setLineDash([4, 4]);
+    data.events.forEach(([second]) => {
+      ctx.beginPath();
+      ctx.moveTo(x(second), bbox.top);
+      ctx.lineTo(x(second), bbox.top + bbox.height);
+      ctx.stroke();
+    });
+    ctx.restore();
+  };
+
   const draw = (id, columns, series, more = {}, where = seconds) => {
     const place = document.getElementById(id);
     const height = parseInt(getComputedStyle(place).getPropertyValue("--height"), 10);
     const size = () => ({ width: place.clientWidth, height });
     const options = {
       ...size(),
-      scales: { x: { time: false }, y: { range: fromZero } },
+      scales: { x: { time: false, range: whole_run }, y: { range: fromZero } },
       axes: [
         axis({ size: 34, space: 60, values: (_, ticks) => ticks.map((t) => `${figure(t)} s`) }),
-        axis({ size: 52, values: (_, ticks) => ticks.map(figure) }),
+        axis({ size: 60, values: (_, ticks) => ticks.map(figure) }),
       ],
       padding: [8, 14, 0, 0],
-      cursor: { sync: { key: "run" }, y: false, points: { size: 7 } },
-      hooks: { ready: [quiet], setCursor: [quiet] },
+      cursor: { sync: { key: "run", scales: ["x", null] }, y: false, points: { size: 7 } },
+      hooks: { ready: [quiet], setCursor: [quiet], drawClear: [marks] },
       series: [{ label: "at", value: (_, v) => where(v) }, ...series],
       ...more,
     };
@@ -55,24 +78,38 @@
     plots.push({ plot, size });
   };
 
-  draw("latency", data.latency, [area("p50", "c1"), line("p95", "c2"), line("p99", "c3")]);
-  draw("throughput", data.throughput, [area("right", "c1"), line("wrong", "c3")]);
-  draw("arrivals", data.arrivals, [area("arrived", "c1", { points: { show: false } }), line("planned", "c2", { dash: [6, 6], points: { show: false } })]);
-  draw("people", data.people, [area("visitors", "c4"), line("requests", "c2")]);
-  draw("cpu", data.cpu, [area("% of a core", "c5")], {
-    scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(100, high ?? 0)] } },
+  const hues = ["c1", "c2", "c4", "c3", "c5", "c6", "c7", "c8"];
+  const units = {
+    "": figure, "%": (v) => `${figure(v)} %`, MB: (v) => (v >= 1000 ? `${figure(v / 1000)} GB` : `${figure(v)} MB`), ms: duration,
+  };
+  data.panels.forEach((panel, at) => {
+    const said = (v) => (v == null ? "–" : units[panel.unit](v));
+    const long = panel.columns[0].length > 90;  // so many dots would be a second curve
+    const curves = panel.curves.map((curve, nth) => {
+      const points = { size: 5, show: !long && curve.look !== "dashed" };
+      const more = { value: (_, v) => said(v), points };
+      if (curve.look === "dashed") more.dash = [6, 5];
+      return (curve.look === "area" ? area : line)(curve.label, curve.colour || hues[nth % hues.length], more);
+    });
+    draw(`plot-${at}`, panel.columns, curves, {
+      scales: { x: { time: false, range: whole_run }, y: { range: (_, low, high) => [0, Math.max(panel.least, (high ?? 0) * 1.08)] } },
+      axes: [
+        axis({ size: 34, space: 60, values: (_, ticks) => ticks.map((t) => `${figure(t)} s`) }),
+        axis({ size: 60, values: (_, ticks) => ticks.map(units[panel.unit]) }),
+      ],
+    });
   });
 
   const { names, columns } = data.histogram;
   if (names.length) {
     const stepped = uPlot.paths.stepped({ align: -1 });
-    const hues = ["c1", "c4", "c2", "c5", "c3", "c6"];
     draw("histogram", columns, names.map((name, at) => line(name, hues[at % hues.length], {
       fill: () => `${colour(hues[at % hues.length])}${names.length > 3 ? "12" : "2e"}`,
       paths: stepped, points: { show: false }, width: 1.5, value: (_, v) => (v == null ? "–" : `${figure(v)} %`),
     })), {
       scales: { x: { time: false, distr: 3, log: 10, range: (_, low, high) => [low, high] }, y: { range: fromZero } },
       cursor: { y: false, points: { size: 7 } },
+      hooks: { ready: [quiet], setCursor: [quiet] },
       axes: [
         axis({ size: 34, space: 46, values: (_, ticks) => ticks.map(duration) }),
         axis({ size: 52, values: (_, ticks) => ticks.map((t) => `${figure(t)} %`) }),

@@ -1,6 +1,7 @@
 import copy
 import json
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,37 @@ def test_the_data_of_the_plots_is_whole(kept: dict[str, Any]) -> None:
     assert raw
     data = json.loads(raw[1])
     assert data["histogram"]["names"] == [HOSTILE]
-    assert data["arrivals"] == [[0, 1, 2], [0, 10, 10], [0, 6, 10]]
-    assert [len(column) for column in data["latency"]] == [2, 2, 2, 2]
+    panels = {panel["curves"][0]["label"]: panel["columns"] for panel in data["panels"]}
+    assert panels["arrived"] == [[0, 1, 2], [0, 10, 10], [0, 6, 10]]
+    assert [len(column) for column in panels["p50"]] == [2] * 5
     shares = data["histogram"]["columns"][1]
     assert sum(shares) == pytest.approx(100)
+
+
+def test_every_tier_is_drawn_on_the_time_axis_of_the_run(kept: dict[str, Any]) -> None:
+    kept["probes"] = {
+        "at": [0, 1],
+        "groups": {"web": {"cpu": [None, 0.5], "rss_bytes": [80e6, 90e6]}, "idle": {"cpu": [0.0, 0.0]}},
+        "gauges": {"web.backlog": [0, 7], "tcp.retransmits": [0, 0], "mariadb.primary.threads_running": [None, 3]},
+        "host": {"cpu": [0.25, 0.5], "cores": [2, 2]},
+    }
+    kept["events"] = [{"at": 1.5, "kind": "drill", "text": HOSTILE}, {"at": None, "kind": "run", "text": "before"}]
+    page = render(kept)
+    raw = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+    assert raw
+    data = json.loads(raw[1])
+    drawn = {curve["label"]: column for panel in data["panels"] for curve, column in curves_of(panel)}
+    assert drawn["web"] == [80, 90]  # the last panel that has it: memory, in MB
+    assert drawn["whole machine"] == [50, 100]  # percent of a core
+    assert drawn["web.backlog"] == [0, 7]
+    assert drawn["mariadb.primary.threads_running"] == [None, 3]
+    assert not {"idle", "tcp.retransmits"} & drawn.keys()  # nothing all the time is no curve
+    assert data["events"] == [[1.5, HOSTILE]]
+    assert data["until"] == 2
+
+
+def curves_of(panel: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[Any]]]:
+    yield from zip(panel["curves"], panel["columns"][1:], strict=True)
 
 
 def test_a_run_without_results_and_books_still_has_a_report(kept: dict[str, Any]) -> None:
