@@ -21,10 +21,14 @@ BREACHES_SHOWN = 20
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What the books are held against besides themselves. `acknowledged`: the signups that a load run was told are
-    taken, one dict each with `email` and `ticket`."""
+    taken, one dict each with `email` and `ticket`. `deposit_addresses`: where its visitors were told to pay,
+    `mark` (SHA-256 of the invitation's token) and `addresses` by chain. `orders`: what was confirmed to its customers,
+    `number`, `email` and `total_cents`."""
 
     now: datetime
     acknowledged: tuple[dict[str, Any], ...] = ()
+    deposit_addresses: tuple[dict[str, Any], ...] = ()
+    orders: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Audit:
 
 
 class BadEvidence(Exception):
-    """A file of acknowledged signups cannot be read; the message names the line."""
+    """A file of what a load run was told cannot be read; the message names the line."""
 
 
 def invariants() -> Iterator[Invariant]:
@@ -85,7 +89,16 @@ def run(evidence: Evidence) -> Audit:
 
 def acknowledged(paths: Iterable[Path]) -> tuple[dict[str, Any], ...]:
     """The signups that the load runs of these files were told are taken. Raises `BadEvidence`."""
-    return tuple(entry for path in paths for entry in _entries(path))
+    return tuple(entry for path in paths for entry in _entries(path, _SIGNUP))
+
+
+def told(paths: Iterable[Path]) -> dict[str, tuple[dict[str, Any], ...]]:
+    """What else visitors were told, by kind, named as in `Evidence`. Raises `BadEvidence`."""
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for path in paths:
+        for entry in _entries(path, *_TOLD):
+            by_kind.setdefault(_TOLD_AS[entry["kind"]], []).append(entry)
+    return {kind: tuple(entries) for kind, entries in by_kind.items()}
 
 
 def finding(checked: int, breaches: Iterable[str]) -> Finding:
@@ -102,16 +115,39 @@ def _result(invariant: Invariant, evidence: Evidence) -> Result:
     return Result(invariant.name, invariant.description, not found.breaches, found.checked, found.breaches)
 
 
-def _entries(path: Path) -> Iterator[dict[str, Any]]:
+Shape = dict[str, type | str]  # the type of each member, or the very word that it must be
+_SIGNUP: Shape = {"email": str, "ticket": str}
+_TOLD: tuple[Shape, ...] = (
+    {"kind": "deposit_addresses", "mark": str, "addresses": dict},
+    {"kind": "order", "number": str, "email": str, "total_cents": int},
+)
+_TOLD_AS = {"deposit_addresses": "deposit_addresses", "order": "orders"}
+
+
+def _entries(path: Path, *shapes: Shape) -> Iterator[dict[str, Any]]:
     try:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise BadEvidence(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadEvidence(f"{path}: this is no text") from None
     for place, line in enumerate(lines, start=1):
         try:
             entry = json.loads(line)
-            if not isinstance(entry["email"], str) or not isinstance(entry["ticket"], str):
-                raise TypeError
-        except (ValueError, KeyError, TypeError):
-            raise BadEvidence(f'{path}, line {place}: expected {{"email": ..., "ticket": ...}}') from None
+        except ValueError:
+            entry = None
+        if not isinstance(entry, dict) or not any(_has(entry, shape) for shape in shapes):
+            raise BadEvidence(f"{path}, line {place}: expected {' or '.join(_spelled(shape) for shape in shapes)}")
         yield entry
+
+
+def _has(entry: dict[str, Any], shape: Shape) -> bool:
+    return all(
+        entry.get(name) == wanted if isinstance(wanted, str) else isinstance(entry.get(name), wanted)
+        for name, wanted in shape.items()
+    )
+
+
+def _spelled(shape: Shape) -> str:
+    parts = (f'"{name}": ' + (f'"{wanted}"' if isinstance(wanted, str) else "...") for name, wanted in shape.items())
+    return "{" + ", ".join(parts) + "}"

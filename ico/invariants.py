@@ -4,13 +4,14 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from django.db.models import Count, F, Max, Min, Q
 
 from config import emails
 from config.audit import Evidence, Finding, Invariant, finding
 from ico import money_invariants, tickets
-from ico.models import Entrant, Invitation, OutboxMessage, Release, Sale
+from ico.models import DepositAddress, Entrant, Invitation, OutboxMessage, Release, Sale
 
 State = Entrant.State
 RELEASED = (State.INVITED, State.JOINED, State.EXPIRED)
@@ -186,6 +187,25 @@ def _missing(entries: Iterable[dict[str, str]]) -> Iterator[str]:
             yield f"{email}: acknowledged, but not in the books"
 
 
+def told_where_to_pay(evidence: Evidence) -> Finding:
+    """Whoever was told to pay to an address has that address, and nobody else has: a link's mark is its digest."""
+    breaches: list[str] = []
+    for start in range(0, len(evidence.deposit_addresses), 500):
+        breaches += _wrongly_told(evidence.deposit_addresses[start : start + 500])
+    return finding(len(evidence.deposit_addresses), breaches)
+
+
+def _wrongly_told(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
+    issued: dict[str, dict[str, str]] = {}
+    held = DepositAddress.objects.filter(invitation__token_digest__in={entry["mark"] for entry in entries})
+    for digest, chain, address in held.values_list("invitation__token_digest", "chain", "address"):
+        issued.setdefault(digest, {})[chain] = address
+    for entry in entries:
+        for chain, address in entry["addresses"].items():
+            if issued.get(entry["mark"], {}).get(chain) != address:
+                yield f"{address} ({chain}) was told to the holder of a link whose address it is not"
+
+
 INVARIANTS = [
     Invariant("numbers-dense", "numbers are 1..n, without a gap, none twice", numbers_dense),
     Invariant("numbers-in-order", "who came first has the lower number", numbers_in_order),
@@ -201,4 +221,5 @@ INVARIANTS = [
     Invariant("states-agree", "line and invitations tell the same of each person", states_agree),
     *money_invariants.INVARIANTS,
     Invariant("acknowledged-present", "every acknowledged signup is in the books", acknowledged_present),
+    Invariant("told-where-to-pay", "every address that a visitor was told to pay to is theirs", told_where_to_pay),
 ]

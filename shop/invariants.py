@@ -102,6 +102,22 @@ def carts_have_one_owner(evidence: Evidence) -> Finding:
     return finding(Cart.objects.count(), breaches)
 
 
+def confirmed_orders(evidence: Evidence) -> Finding:
+    """Every order that was confirmed to a customer is in the books: theirs, with the total they were shown."""
+    breaches: list[str] = []
+    for start in range(0, len(evidence.orders), 500):
+        entries = evidence.orders[start : start + 500]
+        rows = Order.objects.filter(number__in={entry["number"] for entry in entries})
+        booked = {number: (email, total) for number, email, total in rows.values_list("number", "email", "total_cents")}
+        for entry in entries:
+            said = (entry["email"], entry["total_cents"])
+            if booked.get(entry["number"]) != said:
+                breaches.append(
+                    f"order {entry['number']} was confirmed as {said}, booked as {booked.get(entry['number'])}"
+                )
+    return finding(len(evidence.orders), breaches)
+
+
 INVARIANTS = [
     Invariant("shop-stock", "no piece is sold twice; reserved is what open orders hold", stock_not_oversold),
     Invariant("shop-order-sums", "each order's total is what its lines add up to", order_sums),
@@ -109,5 +125,6 @@ INVARIANTS = [
     Invariant("shop-payments", "each paid order was charged once, its total, and no other order was", payments_match),
     Invariant("shop-mails", "one mail per order of each thing that happened to it", mails_match),
     Invariant("shop-carts", "one cart per customer, each variant in it once", carts_have_one_owner),
+    Invariant("shop-confirmed-orders", "every order that was confirmed to a visitor is theirs", confirmed_orders),
     *page_audit.INVARIANTS,
 ]

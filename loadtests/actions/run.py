@@ -84,7 +84,7 @@ def _links(options: dict[str, Any], plan: plans.Plan, root: Path, console: Conso
 def _books(options: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     if options["no_audit"]:
         return audit.skipped("--no-audit")
-    return audit.run(manage=settings.BASE_DIR / "manage.py", acknowledged=run_dir / "acknowledged.jsonl")
+    return audit.run(manage=settings.BASE_DIR / "manage.py", acknowledged=run_dir / "acknowledged.jsonl", evidence=run_dir / "evidence.jsonl")
 
 
 def _title(plan: plans.Plan) -> str:

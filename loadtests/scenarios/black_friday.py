@@ -10,7 +10,7 @@ LOOKS = 4
 class BlackFriday(Buyer, Member):
     __slots__ = ()
     NAME = "black_friday"
-    JOURNEY_SECONDS = max(Buyer.JOURNEY_SECONDS + LOOKS * 35.0, Member.JOURNEY_SECONDS)
+    JOURNEY_SECONDS = max(Buyer.JOURNEY_SECONDS + LOOKS * 20.0, Member.JOURNEY_SECONDS)
 
     def journey(self) -> Journey:
         (visit,) = self.chance.choices(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -74,7 +75,8 @@ def broken(now: datetime, *acknowledged: dict[str, str]) -> set[str]:
 
 def test_honest_books_are_clean_and_every_invariant_looked_at_something(books: Sale, now: datetime) -> None:
     entry = {"email": "new@example.org", "ticket": join(books, "new@example.org").ticket}
-    report = audit.run(audit.Evidence(now=now, acknowledged=(entry,)))
+    evidence = audit.Evidence(now=now, acknowledged=(entry,), deposit_addresses=tuple(told(books)))
+    report = audit.run(evidence)
     assert report.clean, [result for result in report.results if not result.holds]
     assert [result.name for result in report.results if result.checked == 0 and result.name in OURS] == []
 
@@ -176,7 +178,7 @@ def test_damage_is_found(books: Sale, now: datetime, damage: str) -> None:
 
 
 def test_every_invariant_has_a_damage_planted_for_it() -> None:
-    planted = {invariant for invariant, _ in DAMAGES.values()} | {"acknowledged-present"}
+    planted = {invariant for invariant, _ in DAMAGES.values()} | {"acknowledged-present", "told-where-to-pay"}
     assert planted == OURS
 
 
@@ -189,6 +191,50 @@ def test_a_lost_signup_is_found(books: Sale, now: datetime) -> None:
     assert broken(now, {**entry, "ticket": "h1.1.forged"}) == {"acknowledged-present"}
     Entrant.objects.filter(pk=place.entrant_id).delete()
     assert "acknowledged-present" in broken(now, entry)
+
+
+def told(books: Sale) -> list[dict[str, Any]]:
+    """What the visitors who joined were told on their payment pages."""
+    joined = Invitation.objects.filter(joined_at__isnull=False).order_by("pk")
+    return [
+        {
+            "kind": "deposit_addresses",
+            "mark": invitation.token_digest,
+            "addresses": dict(invitation.addresses.values_list("chain", "address")),
+        }
+        for invitation in joined
+    ]
+
+
+def wrongly_told(now: datetime, *entries: dict[str, Any]) -> int:
+    found = invariants.told_where_to_pay(audit.Evidence(now=now, deposit_addresses=entries))
+    assert found.checked == len(entries)
+    return len(found.breaches)
+
+
+def test_an_address_told_to_the_wrong_person_is_found(books: Sale, now: datetime) -> None:
+    one, other = told(books)
+    assert wrongly_told(now, one, other) == 0
+    assert wrongly_told(now, one, {**other, "addresses": one["addresses"]}) == 2
+    assert wrongly_told(now, {**one, "mark": "0" * 64}) == 2
+    assert wrongly_told(now, {**one, "addresses": {"BTC": "bc1qnobody"}}) == 1
+
+
+def test_what_visitors_were_told_is_read_from_files(books: Sale, tmp_path: Path) -> None:
+    file = tmp_path / "evidence.jsonl"
+    order = {"kind": "order", "number": "AAAA-AAAA-AAAA", "email": "a@example.org", "total_cents": 1}
+    file.write_text("".join(json.dumps(entry) + "\n" for entry in [*told(books), order]))
+    read = audit.told([file])
+    assert {kind: len(entries) for kind, entries in read.items()} == {"deposit_addresses": 2, "orders": 1}
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("audit", "--evidence", str(file), stdout=out)
+    assert "BREACH shop-confirmed-orders" in out.getvalue()
+    assert "ok     told-where-to-pay" in out.getvalue()
+    for wrong in ('{"kind": "rumour"}', '{"kind": "order", "number": 7}', "[]", "{"):
+        file.write_text(json.dumps(order) + "\n" + wrong)
+        with pytest.raises(CommandError, match=r"line 2: expected .*deposit_addresses.* or .*order"):
+            call_command("audit", "--evidence", str(file))
 
 
 def test_the_database_itself_refuses_to_break_the_caps(books: Sale) -> None:

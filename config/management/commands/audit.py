@@ -24,13 +24,21 @@ class Command(BaseCommand):
             metavar="FILE",
             help="signups that a load run was told are taken (acknowledged.jsonl of its folder); may be repeated",
         )
+        parser.add_argument(
+            "--evidence",
+            action="append",
+            type=Path,
+            default=[],
+            metavar="FILE",
+            help="what else its visitors were told: where to pay, which orders are theirs (evidence.jsonl); likewise",
+        )
 
-    def handle(self, *, as_json: bool, acknowledged: list[Path], **options: Any) -> None:
+    def handle(self, *, as_json: bool, acknowledged: list[Path], evidence: list[Path], **options: Any) -> None:
         try:
-            signups = audit.acknowledged(acknowledged)
+            signups, told = audit.acknowledged(acknowledged), audit.told(evidence)
         except audit.BadEvidence as error:
             raise CommandError(str(error), returncode=2) from None
-        report = audit.run(audit.Evidence(now=timezone.now(), acknowledged=signups))
+        report = audit.run(audit.Evidence(now=timezone.now(), acknowledged=signups, **told))
         self.stdout.write(report.as_json() if as_json else _table(report))
         if not report.clean:
             sys.exit(1)

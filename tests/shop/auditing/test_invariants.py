@@ -64,11 +64,17 @@ def books(db: None, now: datetime) -> None:
 
 
 def test_honest_books_hold_and_everything_was_looked_at(books: None, now: datetime) -> None:
-    evidence = audit.Evidence(now=now)
+    evidence = audit.Evidence(now=now, orders=confirmed())
     for one in invariants.INVARIANTS:
         found = one.check(evidence)
         assert found.breaches == (), one.name
         assert found.checked > 0 or one.name == "shop-pages-public", one.name
+
+
+def confirmed() -> tuple[dict[str, Any], ...]:
+    """What the customers of two of the orders were told."""
+    rows = Order.objects.order_by("pk").values("number", "email", "total_cents")[:2]
+    return tuple({"kind": "order", **row} for row in rows)
 
 
 def a_piece_too_few_reserved() -> None:
@@ -139,8 +145,21 @@ def test_damage_is_found(books: None, now: datetime, name: str, damage: Damage) 
 
 
 def test_every_invariant_has_a_damage_planted_for_it() -> None:
-    elsewhere = {"shop-carts", "shop-pages-public"}  # below, and in test_page_audit.py
+    elsewhere = {"shop-carts", "shop-confirmed-orders", "shop-pages-public"}  # below, and in test_page_audit.py
     assert {name for name, _ in DAMAGE} | elsewhere == {one.name for one in invariants.INVARIANTS}
+
+
+def test_an_order_confirmed_otherwise_than_booked_is_found(books: None, now: datetime) -> None:
+    def breaches(*entries: dict[str, Any]) -> int:
+        found = invariants.confirmed_orders(audit.Evidence(now=now, orders=entries))
+        assert found.checked == len(entries)
+        return len(found.breaches)
+
+    one, other = confirmed()
+    assert breaches(one, other) == 0
+    assert breaches({**one, "number": "AAAA-AAAA-AAAA"}) == 1
+    assert breaches({**one, "email": "somebody@example.org"}, other) == 1
+    assert breaches({**one, "total_cents": one["total_cents"] + 1}) == 1
 
 
 # --- what the database itself refuses ---------------------------------------------------------------------------------
