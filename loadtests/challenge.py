@@ -11,8 +11,9 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from http.client import HTTPException
+from pathlib import Path
 from urllib.parse import urlencode
 
 from loadtests import pinned
@@ -25,6 +26,7 @@ ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 DEMO = "demo"
 PATIENCE_SECONDS = 15.0
 _LONGEST_ANSWER = 4_096
+DATA = Path(__file__).resolve().parent.parent / "var" / "data"
 
 
 def derived_key(secret: str) -> bytes:
@@ -36,6 +38,16 @@ def signature(*, key: bytes, environment: str, nonce: str, host: str) -> str:
     """`host` as in the Host header. None of the parts can hold the line feed that separates them."""
     said = "\n".join(("stampede: I am a load target, 1", environment, nonce, host.lower()))
     return hmac.digest(key, said.encode(), hashlib.sha256).hex()
+
+
+def secret_here(environ: Mapping[str, str], *, data: Path = DATA) -> str:
+    """The secret of this machine, for processes without Django: what `config/settings.py` takes, found the same way.
+    Raises `TargetRefused` when there is none: nobody can answer us rightly then."""
+    named = environ.get("STAMPEDE_LOAD_KEY") or environ.get("STAMPEDE_SECRET_KEY")
+    kept = Path(environ.get("STAMPEDE_DATA") or data) / "secret-key"
+    if named or kept.is_file():
+        return named or kept.read_text().strip()
+    raise TargetRefused("no key to know the target by: set STAMPEDE_LOAD_KEY to the target's, or STAMPEDE_DATA")
 
 
 def admitted(url: str, *, allow: Collection[str], environment: str, secret: str) -> Target:

@@ -15,13 +15,12 @@ from typing import Any, ClassVar
 import gevent
 from locust import FastHttpUser, events, task
 
-from loadtests import mailbox
+from loadtests import challenge, mailbox
 from loadtests.connections import TargetOnly
 from loadtests.crowd import Crowd
 from loadtests.scenarios import SCENARIOS
 from loadtests.scenarios.visitor import Visitor
 from loadtests.steps import Answer, GaveUp, Step, Think, Together, Untrue
-from loadtests.target import resolve
 
 REQUEST_TIMEOUT_SECONDS = 30.0
 
@@ -143,7 +142,12 @@ def _gather(environment: Any, **_: Any) -> None:
     """A new crowd for each test; the host is that of the command line or of the web form, under the same guard."""
     environment.numbers = count()
     environment.crowd = Crowd(
-        target=resolve(environment.host or ""),
+        target=challenge.admitted(
+            environment.host or "",
+            allow=(),
+            environment=os.environ.get("STAMPEDE_LOAD_TARGET") or challenge.DEMO,
+            secret=challenge.secret_here(os.environ),
+        ),
         run_id=secrets.token_hex(3),
         seed=1,
         time_scale=float(os.environ.get("STAMPEDE_TIME_SCALE", "1")),

@@ -113,11 +113,27 @@ def test_a_mistake_in_the_plan_is_named(run_dir: Path) -> None:
 
 def test_plain_locust_runs_the_scenarios_as_well() -> None:
     with serving() as sale:
-        options = ["--headless", "--users", "2", "--spawn-rate", "2", "--run-time", "2s", "--only-summary", "--json"]
+        options = [
+            "--headless",
+            "--users",
+            "2",
+            "--spawn-rate",
+            "2",
+            "--run-time",
+            "2s",
+            "--only-summary",
+            "--json",
+            "Signup",
+        ]
         done = subprocess.run(
             [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--host", sale.url, *options],
             cwd=settings.BASE_DIR,
-            env={"PATH": "/usr/bin:/bin", "STAMPEDE_TIME_SCALE": "0.001", "PYTHONPATH": str(settings.BASE_DIR)},
+            env={
+                "PATH": "/usr/bin:/bin",
+                "STAMPEDE_TIME_SCALE": "0.001",
+                "STAMPEDE_LOAD_KEY": settings.LOAD_KEY,
+                "PYTHONPATH": str(settings.BASE_DIR),
+            },
             capture_output=True,
             text=True,
             timeout=60,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -101,6 +103,17 @@ def test_a_host_that_passes_our_question_on_to_a_true_target_is_no_target() -> N
     """The signature holds the Host that was asked: an answer that was made for another one is worth nothing."""
     with serving() as sale, _relay(sale.server_address[1]) as url, pytest.raises(TargetRefused, match="did not sign"):
         admitted(url)
+
+
+def test_the_secret_of_a_machine_is_found_where_the_application_finds_it(tmp_path: Path) -> None:
+    with pytest.raises(TargetRefused, match="no key to know the target by"):
+        challenge.secret_here({}, data=tmp_path)
+    (tmp_path / "secret-key").write_text("kept\n")
+    assert challenge.secret_here({}, data=tmp_path) == "kept"
+    assert challenge.secret_here({"STAMPEDE_DATA": str(tmp_path)}) == "kept"
+    assert challenge.secret_here({"STAMPEDE_SECRET_KEY": "s"}, data=tmp_path) == "s"
+    assert challenge.secret_here({"STAMPEDE_LOAD_KEY": "l", "STAMPEDE_SECRET_KEY": "s"}) == "l"
+    assert challenge.secret_here(os.environ) == settings.LOAD_KEY
 
 
 @contextmanager
