@@ -4,6 +4,7 @@ A scenario is a subclass whose `journey` reads as what the person does. `yield f
 and go on when it is done. Whoever drives the journey (our sessions, or plain Locust) sends and waits.
 """
 
+import random
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, ClassVar, cast
 from urllib.parse import urlencode
@@ -28,18 +29,26 @@ _KINDS = {"css": ("text/css", "style"), "js": ("text/javascript", "script"), "im
 class Visitor:
     """One person. `index`: the number of their arrival in the plan; no other visitor of the run has it."""
 
-    __slots__ = ("browser", "chance", "crowd", "index")
+    __slots__ = ("_chance", "browser", "crowd", "index")
     NAME: ClassVar[str]
     JOURNEY_SECONDS: ClassVar[float]  # how long a visit takes at time scale 1 when every answer is immediate, at most
 
     def __init__(self, crowd: Crowd, index: int) -> None:
         self.crowd = crowd
         self.index = index
-        self.chance = identities.thinking(seed=crowd.seed, index=index)
+        self._chance: random.Random | None = None
         self.browser = Browser(clock=crowd.visitors_time, secure=crowd.target.scheme == "https")
 
     def journey(self) -> Journey:
         raise NotImplementedError
+
+    @property
+    def chance(self) -> random.Random:
+        """The dice behind what this visitor does. Made when they are first thrown: they are half of what a visitor
+        weighs who only waits."""
+        if self._chance is None:
+            self._chance = identities.thinking(seed=self.crowd.seed, index=self.index)
+        return self._chance
 
     def think(self, at_least: float, at_most: float) -> Journey:
         yield Think(self.chance.uniform(at_least, at_most))
