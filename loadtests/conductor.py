@@ -33,7 +33,8 @@ from loadtests.plans import Plan
 from loadtests.sealed import BadSeal, Conversation
 from loadtests.shares import links_for
 from loadtests.staff import Staff
-from loadtests.totals import Totals
+from loadtests.totals import Totals, WholeSeconds
+from loadtests.windows import Watching
 
 LOOK_SECONDS = 0.05
 JOIN_SECONDS = 60.0  # so long workers may take to join before the run is given up
@@ -50,12 +51,14 @@ class Conductor:
         self._talks: dict[str, Conversation] = {}
         self._totals = Totals(planned=self.plan.users, slots=self._crew.slots)
         self._file = FrameFile(Path(order["run_dir"]))
+        self._watching = Watching(self.plan.limits, self.plan.phases())
+        self._whole = WholeSeconds()
         self._began: float | None = None
         self._begin = Event()
         self._stopped: tuple[str, bool] | None = None
         self._environment = Environment(user_classes=[])
         self._runner = self._environment.create_master_runner(order["bind"], order["port"])
-        for kind in ("knock", "hello", "ready", "frame", "done"):
+        for kind in ("knock", "hello", "refused", "ready", "frame", "done"):
             self._runner.register_message(f"lab.{kind}", partial(self._heard, kind))
         self._staff = Staff(port=self._runner.server.port, key=self._key)
 
@@ -75,6 +78,8 @@ class Conductor:
             seconds = self.elapsed
             self._runner.send_message("quit")  # to whoever waits for a slot elsewhere
             self._staff.dismiss()
+        if self._file.lost:
+            say("event", text=f"{self._file.lost} lines could not be kept: {self._file.full}")
         why, _ = self._stopped or ("plan", False)
         say("over", ended_by=why, seconds=seconds, workers=self._crew.as_json())
 
@@ -199,15 +204,24 @@ class Conductor:
 
     def _report(self, kind: str, member: Member, content: Any) -> None:
         match kind:
+            case "refused":
+                self.stop(f"worker {member.number} refuses: {content['why']}", at_once=True)
             case "ready":
                 self._ready(member)
             case "frame":
                 frame = Frame.from_json(content["frame"])
                 self._file.append(content["frame"], content["evidence"])
                 self._totals.add(frame)
+                self._judge(frame)
             case "done":
                 self._crew.done(member, elapsed=self.elapsed)
                 self._tell(member, "bye", {})
+
+    def _judge(self, frame: Frame) -> None:
+        """Limits that stop the run, as far as answers and generators can tell; probes speak at the end."""
+        for second in self._whole.add(frame, working=len(self._crew.working())):
+            for broken in self._watching.take(second):
+                self.stop(f"limit broken: {broken.limit.text} ({broken.detail})", at_once=False)
 
     def _ready(self, member: Member) -> None:
         """A replacement begins with the first visitor who is still to come, and not before."""

@@ -6,7 +6,10 @@ then leave, and the record, have room.
 """
 
 import json
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +23,51 @@ EVIDENCE = ("acknowledged.jsonl", "evidence.jsonl", "sightings.jsonl", "spent-in
 
 
 class FrameFile:
+    """`full`: why something could not be written, "" as long as everything was; `lost`: how many lines never were."""
+
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
         self._frames = (run_dir / NAME).open("ab", buffering=0)
-        self.full = ""  # why nothing could be written any more
+        self.full = ""
+        self.lost = 0
 
     def append(self, frame: dict[str, Any], evidence: Iterable[tuple[str, dict[str, Any]]]) -> None:
-        self._write(json.dumps(frame).encode() + b"\n")
+        self._keep(self._frames, frame)
         for name, line in evidence:
             if name in EVIDENCE:
                 with (self._run_dir / name).open("ab", buffering=0) as file:
-                    file.write(json.dumps(line).encode() + b"\n")
+                    self._keep(file, line)
 
     def close(self) -> None:
         self._frames.close()
+        self._give_up_reserve()
+
+    def _keep(self, file: FileIO, content: dict[str, Any]) -> None:
+        line = json.dumps(content).encode() + b"\n"
+        try:
+            _write(file, line)
+        except OSError as error:
+            self.full = self.full or f"the record cannot be written: {error.strerror}"
+            self._give_up_reserve()
+            try:
+                _write(file, line)
+            except OSError:
+                self.lost += 1
+
+    def _give_up_reserve(self) -> None:
         (self._run_dir / RESERVE).unlink(missing_ok=True)
 
-    def _write(self, line: bytes) -> None:
-        try:
-            written = self._frames.write(line)
-        except OSError as error:
-            if self.full:
-                raise
-            self.full = f"the record could not be written: {error.strerror}"
-            (self._run_dir / RESERVE).unlink(missing_ok=True)
-            written = 0
-        if written is not None and written < len(line):
-            self._write(line[written:])
+
+def _write(file: FileIO, line: bytes) -> None:
+    """All of it, or nothing: half a line would spoil the next one."""
+    size = os.fstat(file.fileno()).st_size
+    try:
+        while line:
+            line = line[file.write(line) :]
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(file.fileno(), size)
+        raise
 
 
 def read(run_dir: Path) -> list[Frame]:

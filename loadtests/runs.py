@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
-from loadtests import causes, challenge, framefile, launch, probes, record, report, stats, verdict
+from loadtests import causes, challenge, framefile, judging, launch, live, plan_text, probes, record, report, stats
 from loadtests.beside import Beside, Running
 from loadtests.bystander import Bystander
 from loadtests.frames import Frame
@@ -83,8 +83,13 @@ def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
     run_id = record.new_run_id()
     now = datetime.now(UTC)
     run_dir = record.prepare(chosen=around.run_dir, root=around.root, scenario=plan.scenario, run_id=run_id, now=now)
+    (run_dir / "plan.toml").write_text(plan_text.as_toml(plan))
     execution = Execution(plan, run_id, run_dir)
-    conducted = _conduct(execution, target, around)
+    telling = live.Telling(run_dir=run_dir, run_id=run_id, title=title(plan))
+    try:
+        conducted = _conduct(execution, target, around, telling)
+    finally:
+        telling.end()
     frames = complete(plan, framefile.read(run_dir), why=conducted.ended_by)
     kept = _concluded(execution, conducted, frames, around)
     if around.report:
@@ -102,7 +107,13 @@ def complete(plan: Plan, frames: list[Frame], *, why: str) -> list[Frame]:
     return [*frames, *unaccounted(plan.arrivals(), frames, why=f"nobody was there to let them in ({why})")]
 
 
-def _conduct(execution: Execution, target: Target, around: Surroundings) -> launch.Conducted:
+def title(plan: Plan) -> str:
+    """One line that says which run this is."""
+    who = f"{plan.name}: {plan.users} visitors, {plan.rate:.3g}/s ({plan.shape.kind})"
+    return f"{who}, time x {plan.time_scale:g}, seed {plan.seed}, {plan.host}"
+
+
+def _conduct(execution: Execution, target: Target, around: Surroundings, telling: live.Telling) -> launch.Conducted:
     plan, run_dir = execution.plan, execution.run_dir
     order = launch.Order(
         plan=plan,
@@ -142,7 +153,11 @@ def _conduct(execution: Execution, target: Target, around: Surroundings) -> laun
                 join = f"manage.py loadtest worker --master {around.bind}:{port}"
                 around.say(f"waiting for {around.remote} workers: {join}")
 
-        return launch.drive(order=order, show=around.show, ready=ready, event=execution.event, listening=listening)
+        def show(progress: dict[str, Any]) -> None:
+            telling.tell(progress)
+            around.show(progress)
+
+        return launch.drive(order=order, show=show, ready=ready, event=execution.event, listening=listening)
 
 
 def _local(plan: Plan, around: Surroundings) -> int:
@@ -174,7 +189,10 @@ def _concluded(
         )
     probed = probes.read(run_dir)
     books = around.audit(run_dir) if around.audit else {"audited": False, "why": "nobody asked"}
-    judged = verdict.judge(measured=measured, limits=plan.limits, books=books)
+    counted = probes.counted.read(run_dir)
+    judged = judging.judged(
+        plan=plan, frames=frames, results=measured, books=books, probes=probed, counted=counted, certificate=None
+    )
     return record.write(
         run_dir=run_dir,
         content={
@@ -188,13 +206,11 @@ def _concluded(
             "results": measured,
             "probes": probed,
             "events": execution.events,
-            "counted": probes.counted.read(run_dir),
-            "little": None,
-            "mix": None,
+            "counted": counted,
             "gave_way": causes.gave_way(results=measured, probes=probed),
             "certificate": None,
             "books": books,
-            "verdict": judged.as_json(),
+            **judged,
             "workers": conducted.workers,
         },
     )

@@ -4,9 +4,11 @@ from collections import defaultdict
 from typing import Any
 
 from loadtests.frames import Frame, Tally
+from loadtests.seconds import Second
 from loadtests.steps import Ending, Outcome
 
 KEPT_SECONDS = 10
+PATIENCE_SECONDS = 3
 
 
 class Totals:
@@ -54,3 +56,25 @@ class Totals:
         whole = [at for at, frames in self._seconds.items() if len({frame.worker for frame in frames}) >= self._slots]
         at = max(whole or self._seconds, default=None)
         return [] if at is None else self._seconds[at]
+
+
+class WholeSeconds:
+    """Gives each second once, in order, when every worker that drives has spoken of it, or spoken of later ones for so
+    long that nothing more is expected."""
+
+    def __init__(self) -> None:
+        self._frames: dict[int, list[Frame]] = defaultdict(list)
+        self._next = 0
+
+    def add(self, frame: Frame, *, working: int) -> list[Second]:
+        if frame.at >= self._next:
+            self._frames[frame.at].append(frame)
+        latest = max(self._frames, default=-1)
+        whole = []
+        while self._next <= latest:
+            frames = self._frames.get(self._next, [])
+            if len({one.worker for one in frames}) < working and latest - self._next < PATIENCE_SECONDS:
+                break
+            whole.append(Second(self._next, self._frames.pop(self._next, [])))
+            self._next += 1
+        return whole

@@ -26,6 +26,7 @@ from gevent.event import AsyncResult, Event
 from gevent.fileobject import FileObject
 from locust.env import Environment
 
+from loadtests import challenge
 from loadtests.crowd import Crowd
 from loadtests.driving import Driving
 from loadtests.frames import Frame, Recorder
@@ -35,7 +36,7 @@ from loadtests.scenarios import SCENARIOS
 from loadtests.sealed import BadSeal, Conversation
 from loadtests.sessions import Engine
 from loadtests.shares import Share, share_from
-from loadtests.target import Target, resolve
+from loadtests.target import Target, TargetRefused, resolve
 
 SILENT_SECONDS = 3.0  # after this nobody is let in
 GONE_SECONDS = 15.0  # after this everybody leaves
@@ -68,7 +69,13 @@ class Worker:
         if order is None:
             return
         plan, share = Plan.from_json(order["plan"]), share_from(order["share"])
-        planned, target = plan.arrivals(), resolve(plan.host, allow=plan.allow)
+        try:
+            target = self._target(plan, away=not _keeps_files(order))
+        except TargetRefused as refused:
+            self._say("refused", {"why": str(refused)})
+            self._bye.wait(GONE_SECONDS)
+            return
+        planned = plan.arrivals()
         gc.collect()
         gc.freeze()  # what was imported and planned is not looked through again and again during the run
         self._say("ready", {})
@@ -93,6 +100,14 @@ class Worker:
                 if not waiting.ready():
                     waiting.set(None)
 
+    def _target(self, plan: Plan, *, away: bool) -> Target:
+        """On the conductor's machine the target has just said that it may be driven. Elsewhere the same name may be
+        another machine, so it is asked again. Raises `TargetRefused`."""
+        if not away:
+            return resolve(plan.host, allow=plan.allow)
+        secret = self._key.decode("utf-8", "replace")
+        return challenge.admitted(plan.host, allow=plan.allow, environment=plan.environment, secret=secret)
+
     def _crowd(
         self, order: dict[str, Any], plan: Plan, share: Share, target: Target, recorder: Recorder, clock: Clock
     ) -> Crowd:
@@ -107,6 +122,7 @@ class Worker:
             time_scale=plan.time_scale,
             run_dir=Path(order["run_dir"]) if files else None,
             worker=share.number,
+            moving=plan.moving > 0,
             links={int(index): Invitation(link) for index, link in order["links"].items()},
             keep=None if files else lambda name, line: self._evidence.append((name, line)),
             note=note,

@@ -6,6 +6,6 @@ of the help.
 
 from types import ModuleType
 
-from loadtests.actions import plans, report, run
+from loadtests.actions import break_, list_, plans, report, run, stop, watch, worker
 
-ACTIONS: tuple[ModuleType, ...] = (run, report, plans)
+ACTIONS: tuple[ModuleType, ...] = (run, list_, watch, stop, worker, report, plans, break_)

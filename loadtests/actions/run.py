@@ -2,13 +2,15 @@
 
 import shlex
 from argparse import ArgumentParser
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from rich.console import Console
 
-from loadtests import audit, mailbox, plans, progress, record, runs, saying, target
+from loadtests import audit, mailbox, plan_files, plans, progress, record, runs, saying, target
+from loadtests.actions import worker
 from loadtests.shapes import SPACINGS
 
 NAME = "run"
@@ -16,33 +18,39 @@ HELP = "one run"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("scenario", choices=plans.SCENARIOS)
-    parser.add_argument("--users", type=int, default=100, help="how many visitors (default 100)")
+    """Options that are not given leave what the plan says."""
+    parser.add_argument("plan", help="a scenario's name, a plan's name (`loadtest plans`) or the path of a .toml")
+    parser.add_argument("--users", type=int, help="how many visitors (a scenario's default: 100)")
     parser.add_argument("--rate", type=float, help="arrivals per second")
     parser.add_argument("--duration", type=float, help="seconds over which they arrive (default 60 x time scale)")
-    parser.add_argument("--arrivals", choices=SPACINGS, default="poisson", help="poisson (default) or constant")
-    parser.add_argument("--time-scale", type=float, default=1.0, help="every wait of a visitor times this (default 1)")
-    parser.add_argument("--host", default=settings.PUBLIC_URL, help="which host; loopback only (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="same seed, same arrivals and hesitations (default 1)")
-    parser.add_argument("--timeout", type=float, default=30.0, help="seconds an answer may take (default 30)")
+    parser.add_argument("--arrivals", choices=SPACINGS, help="poisson (a scenario's default) or constant")
+    parser.add_argument("--time-scale", type=float, help="every wait of a visitor times this (default 1)")
+    parser.add_argument("--host", help=f"which host (default: the plan's, or {settings.PUBLIC_URL})")
+    parser.add_argument("--environment", help="what the target has to say it is (default: what it is here)")
+    parser.add_argument(
+        "--allow-host", dest="allow", action="append", help="a host beyond this machine; can be repeated"
+    )
+    parser.add_argument("--seed", type=int, help="same seed, same arrivals and hesitations (default 1)")
+    parser.add_argument("--timeout", type=float, help="seconds an answer may take (default 30)")
+    parser.add_argument("--intention", help="what this run is to find out; kept with its record")
     parser.add_argument("--run-dir", type=Path, help="where to; new or empty (default runs/<time>-<scenario>-<id>)")
     parser.add_argument("--mailbox", type=Path, help="purchase: Maildir with invitations (default: the data folder's)")
     parser.add_argument("--links", type=Path, help="purchase: a file with one invitation link a line, instead")
     parser.add_argument("--wait-for-mail", type=float, default=0.0, metavar="SECONDS", help="purchase: for more")
     parser.add_argument("--no-audit", action="store_true", help="leave the books alone; the run then cannot pass")
+    parser.add_argument("--processes", type=int, help="generators on this machine (default: by the number of visitors)")
+    parser.add_argument("--workers", type=int, default=0, help="wait for so many of `loadtest worker`, elsewhere")
+    parser.add_argument("--bind", default="127.0.0.1:0", metavar="HOST:PORT", help="where those reach us (%(default)s)")
 
 
 def handle(options: dict[str, Any], console: Console) -> int:
-    plan = plans.make(
-        request_timeout=options["timeout"],
-        **{name: options[name] for name in ("scenario", "users", "rate", "duration", "arrivals", "time_scale", "seed")},
-        host=target.resolve(options["host"]).url,
-    )
+    plan = _plan(options)
     root: Path = settings.BASE_DIR / "runs"
     where: Path | None = options["run_dir"]
-    console.print(f"[bold]{_title(plan)}[/]", soft_wrap=True)
+    console.print(f"[bold]{runs.title(plan)}[/]", soft_wrap=True)
     links = _links(options, plan, where.parent if where else root, console)
-    with progress.shown(console, _title(plan)) as show:
+    bind, port = worker.address(options["bind"], lowest_port=0)
+    with progress.shown(console, runs.title(plan)) as show:
         around = runs.Surroundings(
             root=root,
             run_dir=where,
@@ -50,15 +58,34 @@ def handle(options: dict[str, Any], console: Console) -> int:
             command=shlex.join(["manage.py", "loadtest", "run", *plan.as_arguments()]),
             audit=lambda run_dir: _books(options, run_dir),
             show=show,
-            say=console.print,
+            say=lambda text: console.print(text, soft_wrap=True),
+            remote=options["workers"],
+            local=options["processes"] if options["workers"] else None,
+            bind=bind,
+            port=port,
         )
         kept, run_dir = runs.execute(plan, around=around)
     saying.say_verdict(kept, run_dir / "report.html", console)
     return int(kept["verdict"]["exit_code"])
 
 
+def _plan(options: dict[str, Any]) -> plans.Plan:
+    given = ("rate", "duration", "arrivals", "time_scale", "seed", "environment", "intention", "processes")
+    plan = plan_files.chosen(
+        options["plan"],
+        default_host=settings.PUBLIC_URL,
+        host=options["host"],
+        users=options["users"],
+        request_timeout=options["timeout"],
+        allow=None if options["allow"] is None else tuple(options["allow"]),
+        **{name: options[name] for name in given},
+    )
+    return replace(plan, host=target.resolve(plan.host, allow=plan.allow).url)
+
+
 def _links(options: dict[str, Any], plan: plans.Plan, root: Path, console: Console) -> list[mailbox.Invitation]:
-    if plan.scenario != "purchase":
+    needed = sum(arrival.scenario == "purchase" for arrival in plan.arrivals()) if "purchase" in plan.mix else 0
+    if not needed:
         return []
     file: Path | None = options["links"]
     folder: Path = options["mailbox"] or Path(settings.MAILBOX_DIR)
@@ -67,12 +94,12 @@ def _links(options: dict[str, Any], plan: plans.Plan, root: Path, console: Conso
     found = mailbox.gather(
         source=(lambda: mailbox.from_file(file)) if file is not None else mailbox.Mailbox(folder).invitations,
         where=str(file or folder),
-        needed=plan.users,
+        needed=needed,
         spent=record.spent(root),
         wait_seconds=options["wait_for_mail"],
-        waiting=lambda count: console.print(f"{count} of {plan.users} invitations are in the mail", soft_wrap=True),
+        waiting=lambda count: console.print(f"{count} of {needed} invitations are in the mail", soft_wrap=True),
     )
-    here = target.resolve(plan.host)
+    here = target.resolve(plan.host, allow=plan.allow)
     try:
         for invitation in found:
             here.path_of(invitation.link)
@@ -84,9 +111,8 @@ def _links(options: dict[str, Any], plan: plans.Plan, root: Path, console: Conso
 def _books(options: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     if options["no_audit"]:
         return audit.skipped("--no-audit")
-    return audit.run(manage=settings.BASE_DIR / "manage.py", acknowledged=run_dir / "acknowledged.jsonl", evidence=run_dir / "evidence.jsonl")
-
-
-def _title(plan: plans.Plan) -> str:
-    who = f"{plan.scenario}: {plan.users} visitors, {plan.rate:.3g}/s ({plan.shape.kind})"
-    return f"{who}, time x {plan.time_scale:g}, seed {plan.seed}, {plan.host}"
+    return audit.run(
+        manage=settings.BASE_DIR / "manage.py",
+        acknowledged=run_dir / "acknowledged.jsonl",
+        evidence=run_dir / "evidence.jsonl",
+    )

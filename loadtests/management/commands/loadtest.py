@@ -6,10 +6,17 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from loadtests import mailbox, plans, record, target, verdict
+from loadtests import live, mailbox, plans, record, runs, target, verdict
 from loadtests.actions import ACTIONS
 
-REFUSALS = (plans.PlanMistake, target.TargetRefused, record.RunDirUnusable, mailbox.NotEnoughLinks)
+REFUSALS = (
+    plans.PlanMistake,
+    target.TargetRefused,
+    record.RunDirUnusable,
+    mailbox.NotEnoughLinks,
+    runs.RunRefused,
+    live.NotRunning,
+)
 
 
 class Command(BaseCommand):
