@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
+from loadtests.plans import PlanMistake
+
 MOST_TRIES = 5  # of one rate; then it is called broken: a rate that holds now and then is not steady
 
 
@@ -73,7 +75,8 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Rates in arrivals/s. `precision`: the bracket's width at which the search ends, as a share."""
+    """Rates in arrivals/s. `precision`: the bracket's width at which the search ends, as a share. One that cannot be
+    searched for is a `PlanMistake`."""
 
     start: float
     most: float = math.inf
@@ -83,19 +86,15 @@ class Goal:
     most_runs: int = 40
 
     def __post_init__(self) -> None:
-        demands = {
-            "the first rate must be above 0 and no higher than the highest": 0 < self.start <= self.most,
-            "the factor of the climb must be from 1.05 to 10": 1.05 <= self.growth <= 10,
-            "the precision must be from 0.005 to 0.5": 0.005 <= self.precision <= 0.5,
-            "at least 3 runs are needed": self.most_runs >= 3,
-        }
-        for sentence, holds in demands.items():
+        demands = (
+            ("--start", "must be above 0 and no higher than --most", 0 < self.start <= self.most),
+            ("--precision", "must be from 0.005 to 0.5", 0.005 <= self.precision <= 0.5),
+            ("--most-runs", "must be at least 3", self.most_runs >= 3),
+            ("growth", "must be from 1.05 to 10", 1.05 <= self.growth <= 10),
+        )
+        for key, why, holds in demands:
             if not holds:
-                raise GoalMistake(sentence)
-
-
-class GoalMistake(Exception):
-    """The search cannot begin; the message says why."""
+                raise PlanMistake(key, why)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtests.breaking import Ask, Bound, Found, Goal, GoalMistake, Mark, Point, Purpose, decide, search
+from loadtests.breaking import Ask, Bound, Found, Goal, Mark, Point, Purpose, decide, search
+from loadtests.plans import PlanMistake
 
 Measure = Callable[[Ask], Point]
 
@@ -111,5 +112,5 @@ def test_what_was_measured_beyond_the_break_does_not_move_it() -> None:
     "mistake", [{"start": 0}, {"start": 10, "most": 5}, {"start": 1, "growth": 1}, {"start": 1, "precision": 0}]
 )
 def test_a_goal_that_cannot_be_searched_is_refused(mistake: dict[str, float]) -> None:
-    with pytest.raises(GoalMistake):
+    with pytest.raises(PlanMistake):
         Goal(**mistake)  # type: ignore[arg-type]
