@@ -16,6 +16,7 @@ from loadtests.shapes import ShapeMistake
 REFERENCE = Path(__file__).parent / "reference_plans"
 LARGEST_BYTES = 1 << 20
 DEFAULT_USERS = 100
+FILES = ("log", "kinds", "urls")  # of a plan
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -34,8 +35,7 @@ def chosen(what: str, *, default_host: str, host: str | None = None, users: int 
         near = difflib.get_close_matches(what, [*SCENARIOS, *files], 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise PlanMistake(what, f"is neither a scenario ({', '.join(SCENARIOS)}) nor a plan ({', '.join(files)}){hint}")
-    if options.get("log"):
-        options["log"] = str(Path(options["log"]).resolve())
+    options |= {file: str(Path(options[file]).resolve()) for file in FILES if options.get(file)}
     plan = read(files.get(what, Path(what)))
     try:
         return plan.changed(users=users, host=host or plan.host or default_host, **options)
@@ -45,8 +45,7 @@ def chosen(what: str, *, default_host: str, host: str | None = None, users: int 
 
 def _of_scenario(what: str, host: str, users: int | None, options: dict[str, Any]) -> Plan:
     given = {name: value for name, value in options.items() if value is not None}
-    if "log" in given:
-        given["log"] = str(Path(given["log"]).resolve())
+    given |= {file: str(Path(given[file]).resolve()) for file in FILES if file in given}
     defaults: dict[str, Any] = {"rate": None, "duration": None, "arrivals": "poisson", "time_scale": 1.0, "seed": 1}
     values = {**defaults, "host": host, **given}
     return make(scenario=what, users=DEFAULT_USERS if users is None else users, **values)
@@ -113,8 +112,9 @@ def _plan(table: dict[str, Any], *, name: str, folder: Path) -> Plan:
         raise PlanMistake("shape", 'is missing: when visitors arrive, as in `shape = {kind = "poisson", rate = 50}`')
     curve = shape_of(table["shape"], users=table.get("users"))
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    if log := values.get("log"):
-        values["log"] = str((folder / log).resolve())  # beside the plan, wherever it is run from
+    for file in FILES:
+        if values.get(file):
+            values[file] = str((folder / values[file]).resolve())  # beside the plan, wherever it is run from
     users = table["users"] if "users" in table else max(1, round(curve.people))
     return Plan(**{"name": name, **values, "users": users, "shape": curve})
 
@@ -178,4 +178,7 @@ FIELDS: dict[str, tuple[str, Fits]] = {
     "log": _TEXT,
     "weights": _NUMBERS,
     "journey_seconds": _NUMBER,
+    "stay_seconds": _NUMBER,
+    "kinds": _TEXT,
+    "urls": _TEXT,
 }

@@ -45,15 +45,6 @@ class PlanMistake(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What must hold for a run to be believed."""
-
-    failed: int = 0
-    generator_cpu: float = 0.90  # of one core, the busiest 5 seconds
-    late_start_seconds: float = 1.0  # p99
-
-
-@dataclass(frozen=True, slots=True)
 class Arrival:
     """Visitor `index` of the whole run comes at `moment` seconds after its start."""
 
@@ -65,7 +56,8 @@ class Arrival:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`expected`: seconds that an answer of a step may take without anybody being behind; "*" for all others.
-    `weights`, `log`: of a replay. `journey_seconds`: the longest journey, where the scenario cannot know it."""
+    `weights`, `log`, `kinds`, `urls`: of a replay, the last three of them files. `journey_seconds`, `stay_seconds`: the
+    longest journey and the mean one, where the scenario cannot know them."""
 
     name: str
     mix: dict[str, float]
@@ -89,6 +81,9 @@ class Plan:
     log: str = ""
     weights: dict[str, float] = field(default_factory=dict)
     journey_seconds: float = 0.0
+    stay_seconds: float = 0.0
+    kinds: str = ""
+    urls: str = ""
 
     def __post_init__(self) -> None:
         for key, why, holds in _demands(self):
@@ -137,7 +132,10 @@ class Plan:
     def phases(self) -> list[Phase]:
         """Which seconds are compared with which, by the plan alone: `loadtests/phases.py`."""
         whole = sum(self.mix.values())
-        stays = [(weight / whole, self.journey(scenario)) for scenario, weight in self.mix.items()]
+        stays = [
+            (weight / whole, self.stay_seconds * self.time_scale or self.journey(scenario))
+            for scenario, weight in self.mix.items()
+        ]
         return phases_of(self.shape, stays=stays, warm_up=self.warm_up_seconds)
 
     def changed(
@@ -269,6 +267,9 @@ def _demands(plan: Plan) -> Iterator[tuple[str, str, bool]]:
     for line in plan.limits:
         why = _limit_mistake(line)
         yield "limits", f"cannot be kept: {why}", not why
+    yield "stay_seconds", "must be from 0 to 86400", 0 <= plan.stay_seconds <= 86_400
+    hurried = "replay" in mix and plan.time_scale < 1
+    yield "time_scale", "must be 1 or more in a replay: nobody of a log is hurried", not hurried
     yield "log", "is what the scenario replay needs", ("replay" not in mix) or bool(plan.log)
 
 

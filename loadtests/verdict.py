@@ -1,12 +1,20 @@
-"""From what was measured to what it means. A pure function: the same record always gets the same verdict."""
+"""From what was measured to what it means. A pure function: the same record always gets the same verdict.
 
+Wrong books outrank everything: they are wrong however badly the load was made. Then a run that cannot be believed, then
+broken limits. A run whose books nobody looked at, or with a limit that nothing was measured for, has not passed.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from loadtests.plans import Limits
+from loadtests import validity
+from loadtests.marks import Check, Mark, mark
+from loadtests.plans import Plan
+from loadtests.windows import Finding
 
-CPU_WINDOW_SECONDS = 5
+__all__ = ["Check", "Mark", "Outcome", "Verdict", "judge"]
 
 
 class Outcome(Enum):
@@ -16,19 +24,6 @@ class Outcome(Enum):
     LIMITS_BROKEN = 1
     BOOKS_WRONG = 2
     INVALID = 3
-
-
-class Mark(Enum):
-    HOLDS = "holds"
-    BROKEN = "broken"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    name: str
-    mark: Mark
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,81 +41,116 @@ class Verdict:
         }
 
 
-def judge(*, measured: dict[str, Any] | None, limits: Limits | tuple[str, ...], books: dict[str, Any]) -> Verdict:
-    """`measured`: what the runner left (None: it left nothing). `books`: what the audit said, as `audit.run` gives it.
-
-    Wrong books outrank everything: they are wrong however badly the load was made. Then a run that cannot be believed,
-    then broken limits. A run whose books nobody looked at has not passed.
-    """
-    limits = limits if isinstance(limits, Limits) else Limits()
-    if measured is None:
-        record = (Check("the run left a record", Mark.BROKEN, "the generator ended without one"),)
-        checks: tuple[Check, ...] = (*record, _books(books))
+def judge(
+    *,
+    plan: Plan,
+    results: dict[str, Any] | None,
+    findings: Sequence[Finding],
+    books: Mapping[str, Any],
+    little: Mapping[str, Any] | None = None,
+    mix: Mapping[str, Any] | None = None,
+    counted: Mapping[str, Any] | None = None,
+    certificate: Mapping[str, Any] | None = None,
+) -> Verdict:
+    """`results`: None when nothing was measured. `findings`: of the plan's limits, by `windows.judged`. `books`: what
+    the audit said, as `audit.run` gives it. `little`, `mix`, `counted`, `certificate`: as the record keeps them."""
+    if results is None:
+        nothing = Check("the run left a record", Mark.BROKEN, "the generator ended without one")
+        checks = (nothing, _books(books, visited=False))
         if checks[-1].mark is not Mark.BROKEN:
             return Verdict(Outcome.INVALID, "The generator left no record: nothing was measured.", checks)
-        believed, kept = False, False
-    else:
-        validity = (_cpu(measured, limits), _starts(measured, limits))
-        performance = (_failed(measured, limits), _visitors(measured), _truth(measured))
-        checks = (*performance, *validity, _books(books, visited=measured["visitors"]["finished"] > 0))
-        believed = all(check.mark is Mark.HOLDS for check in validity)
-        kept = all(check.mark is Mark.HOLDS for check in performance)
-    return Verdict(*_outcome(checks[-1].mark, believed=believed, kept=kept), checks)
+        return Verdict(*_outcome(Mark.BROKEN, believed=Mark.BROKEN, kept=Mark.BROKEN), checks)
+    kept = [*map(_limit, findings), _visitors(results, plan), _truth(results), _steady(results)]
+    believed = validity.checks(results, little=little, mix=mix, counted=counted, certificate=certificate)
+    # A limit of the generator is one of the laboratory: broken, the run says nothing of the target.
+    own = [check for check, found in zip(kept, findings, strict=False) if found.limit.metric == "cpu" and _ours(found)]
+    worth = [check.mark for check in (*believed, *own) if check.mark is Mark.BROKEN]
+    books_right = _books(books, visited=results["visitors"]["finished"] > 0)
+    outcome = _outcome(
+        books_right.mark,
+        believed=Mark.BROKEN if worth else Mark.HOLDS,
+        kept=_worst([check for check in kept if check not in own]),
+    )
+    return Verdict(*outcome, (*kept, *believed, books_right))
 
 
-def _outcome(books: Mark, *, believed: bool, kept: bool) -> tuple[Outcome, str]:
+def _ours(found: Finding) -> bool:
+    return found.limit.what == "generator"
+
+
+def _worst(checks: Sequence[Check]) -> Mark:
+    marks = {check.mark for check in checks}
+    return next((worst for worst in (Mark.BROKEN, Mark.UNKNOWN) if worst in marks), Mark.HOLDS)
+
+
+def _outcome(books: Mark, *, believed: Mark, kept: Mark) -> tuple[Outcome, str]:
     if books is Mark.BROKEN:
         return Outcome.BOOKS_WRONG, "The books are wrong. Nothing else about this run matters."
-    if not believed:
-        return Outcome.INVALID, "This run measured the generator, not the target. Its figures mean nothing."
+    if believed is Mark.BROKEN:
+        return Outcome.INVALID, "This run cannot be believed: it says more of the laboratory than of the target."
     audited = "" if books is Mark.HOLDS else " The books were not audited."
-    if not kept:
+    if kept is Mark.BROKEN:
         return Outcome.LIMITS_BROKEN, f"The target was measured, and it did not keep the limits.{audited}"
+    if kept is Mark.UNKNOWN:
+        return Outcome.INVALID, f"Nothing was measured that one of the limits could be judged by.{audited}"
     if books is Mark.UNKNOWN:
         return Outcome.INVALID, "The limits were kept, but the books were not audited: this run has not passed."
     return Outcome.PASSED, "Everybody was served, every answer was true, and the books are right."
 
 
-def _failed(measured: dict[str, Any], limits: Limits) -> Check:
-    total = measured["total"]
-    failed = total["failure"] + total["timeout"]
-    requests = failed + total["success"] + total["untrue"]
-    detail = f"{failed} of {requests} requests failed ({total['timeout']} of them timed out), {limits.failed} allowed"
-    return Check("no request failed", _mark(failed <= limits.failed and requests > 0), detail)
+def _limit(found: Finding) -> Check:
+    holds = {True: Mark.HOLDS, False: Mark.BROKEN, None: Mark.UNKNOWN}[found.holds]
+    return Check(found.limit.text, holds, found.detail)
 
 
-def _visitors(measured: dict[str, Any]) -> Check:
-    who = measured["visitors"]
+def _visitors(results: Mapping[str, Any], plan: Plan) -> Check:
+    who = results["visitors"]
     detail = (
         f"{who['planned']} planned, {who['arrived']} arrived, {who['finished']} finished, "
         f"{who['gave_up']} gave up, {who['cut_off']} cut off"
     )
-    if measured["ended_by"] != "plan":
-        detail += f"; the run was ended by {measured['ended_by']}"
-    return Check("all planned visitors arrived and finished", _mark(who["finished"] == who["planned"]), detail)
+    if results["ended_by"] != "plan":
+        detail += f"; the run was ended by {results['ended_by']}"
+    # Whoever meets a failed request gives up; where a plan allows some failures, its limits say how many.
+    allowed = who["gave_up"] if _failures_allowed(plan) else 0
+    served = who["finished"] + allowed == who["planned"]
+    return Check("all planned visitors arrived and finished", mark(served), detail)
 
 
-def _truth(measured: dict[str, Any]) -> Check:
-    untrue = measured["total"]["untrue"]
-    return Check("every answer was true", _mark(untrue == 0), f"{untrue} answers said something that cannot be right")
+def _failures_allowed(plan: Plan) -> bool:
+    return any(line.startswith(("failed", "gave_up")) and "== 0" not in line for line in plan.limits)
 
 
-def _cpu(measured: dict[str, Any], limits: Limits) -> Check:
-    busiest = busiest_window(measured["series"]["cpu"])
-    allowed = f"{limits.generator_cpu:.0%} allowed"
-    detail = f"the generator's busiest {CPU_WINDOW_SECONDS} s took {busiest:.0%} of a core, {allowed}"
-    return Check("the generator had CPU to spare", _mark(busiest < limits.generator_cpu), detail)
+def _truth(results: Mapping[str, Any]) -> Check:
+    untrue = results["total"]["untrue"]
+    return Check("every answer was true", mark(untrue == 0), f"{untrue} answers said something that cannot be right")
 
 
-def _starts(measured: dict[str, Any], limits: Limits) -> Check:
-    late = measured["late_starts_ms"]["p99"]
-    if late is None:
-        return Check("visitors started on time", Mark.BROKEN, "nobody started")
-    detail = f"p99 of late starts {late:.0f} ms, {limits.late_start_seconds * 1e3:.0f} ms allowed"
-    return Check("visitors started on time", _mark(late < limits.late_start_seconds * 1e3), detail)
+STEADY_SECONDS = 9
+GROWN = 2.0
+GROWN_BY = 5.0
 
 
-def _books(books: dict[str, Any], *, visited: bool = False) -> Check:
+def _steady(results: Mapping[str, Any]) -> Check:
+    """Is the backlog of the plateau's last third still that of its first? A target that falls behind keeps every limit
+    until it does not, and the length of the run decides which."""
+    name = "the plateau was steady"
+    plateau = next((phase for phase in results.get("phases", ()) if phase["name"] == "plateau"), None)
+    series = results["series"]["in_flight"]
+    waiting = series[_up(plateau["start"]) : int(plateau["end"])] if plateau else []
+    if len(waiting) < STEADY_SECONDS:
+        return Check(name, Mark.HOLDS, f"{len(waiting)} s are too few to grow in")
+    third = len(waiting) // 3
+    before, after = sum(waiting[:third]) / third, sum(waiting[-third:]) / third
+    grown = after > GROWN * before and after > before + GROWN_BY
+    return Check(name, mark(not grown), f"in flight: {before:.1f} in its first third, {after:.1f} in its last")
+
+
+def _up(number: float) -> int:
+    return -int(-number // 1)
+
+
+def _books(books: Mapping[str, Any], *, visited: bool) -> Check:
     name = "the books are right"
     if not books.get("audited"):
         return Check(name, Mark.UNKNOWN, f"books not audited: {books.get('why', 'nobody asked')}")
@@ -131,15 +161,3 @@ def _books(books: dict[str, Any], *, visited: bool = False) -> Check:
     if broken or not books["clean"]:
         return Check(name, Mark.BROKEN, f"breached: {', '.join(broken) or 'the audit says the books are not clean'}")
     return Check(name, Mark.HOLDS, f"all {len(invariants)} invariants hold")
-
-
-def busiest_window(shares: list[float]) -> float:
-    """The highest mean over the window; over what there is when the run was shorter."""
-    width = min(CPU_WINDOW_SECONDS, len(shares))
-    if not width:
-        return 0.0
-    return max(sum(shares[at : at + width]) / width for at in range(len(shares) - width + 1))
-
-
-def _mark(holds: bool) -> Mark:
-    return Mark.HOLDS if holds else Mark.BROKEN

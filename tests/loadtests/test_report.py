@@ -46,7 +46,7 @@ def kept(measured: dict[str, Any]) -> dict[str, Any]:
     )
     invariant = {"name": "numbers-dense", "holds": True, "checked": 3, "breaches": [], "description": "no gap"}
     books = {"audited": True, "clean": True, "as_of": "2026-11-21T10:00:00+00:00", "invariants": [invariant]}
-    said = judge(measured=measured, limits=plan.limits, books=books)
+    said = judge(plan=plan, results=measured, findings=[], books=books)
     content = {
         "format": record.FORMAT,
         "run_id": "a1b2c3",
@@ -128,7 +128,8 @@ def curves_of(panel: dict[str, Any]) -> Iterator[tuple[dict[str, Any], list[Any]
 def test_a_run_without_results_and_books_still_has_a_report(kept: dict[str, Any]) -> None:
     kept["results"] = None
     kept["books"] = audit.skipped(HOSTILE)
-    kept["verdict"] = judge(measured=None, limits=plans.Limits(), books=kept["books"]).as_json()
+    plan = plans.Plan.from_json(kept["plan"])
+    kept["verdict"] = judge(plan=plan, results=None, findings=[], books=kept["books"]).as_json()
     page = render(kept)
     assert "INVALID" in page
     assert "<img" not in page
