@@ -8,7 +8,7 @@ import zlib
 from collections import OrderedDict
 from typing import Any
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 LONGEST_HEAD = 256 * 1024
 LONGEST_BODY = 64 * 1024 * 1024
@@ -68,10 +68,13 @@ class Reader:
             self._head_bytes += len(received)
         try:
             self._parser.feed_data(received)
+        except HttpParserUpgrade:  # another protocol follows; what was said in this one is an answer
+            self.reusable = self.keep_alive = False
+            self.complete = self._head_done
         except HttpParserError as error:
             self.reusable = self.keep_alive = False
             if not self.complete:
-                raise Garbled(f"no HTTP answer: {type(error).__name__}: {error}"[:200]) from error
+                raise Garbled(f"no HTTP answer: {error}"[:200]) from error
             self.excess = True
         if not self._head_done and self._head_bytes > LONGEST_HEAD:
             raise Garbled(f"a head of more than {LONGEST_HEAD} bytes")

@@ -224,8 +224,7 @@ class Engine:
 
     def _ask_together(self, session: Session, wish: Together) -> None:
         if not wish.steps:
-            heappush(self._heap, (self._clock(), next(self._numbers), session))
-            return
+            return self.at(self._clock(), lambda: self._go_on(session, []))
         group = session.group = Group(wish.steps, min(self._clock(), session.due))
         for _ in range(min(self._width, len(wish.steps))):
             self._ask_next(session, group)
