@@ -173,10 +173,22 @@ class Recorder:
         self.in_flight -= 1
         self._now.notes["requests cut off by the end"] += 1
 
-    def answered(self, *, step: str, service: float, intended: float, outcome: Outcome, error: str = "") -> None:
-        """A request that was `asked` has ended; durations in seconds."""
+    def answered(
+        self,
+        *,
+        step: str,
+        service: float,
+        intended: float,
+        outcome: Outcome,
+        error: str = "",
+        ended: float | None = None,
+    ) -> None:
+        """A request that was `asked` has ended; durations in seconds. `ended`: when, by the clock, where that was
+        before now: since then it was waited for by us and no longer in flight."""
         self._pass_time()
         self.in_flight -= 1
+        if ended is not None:
+            self._now.in_flight_seconds -= max(0.0, self._moved_at - ended)
         tally = self._now.tallies.get(step)
         if tally is None:
             tally = self._now.tallies[step] = Tally()

@@ -332,7 +332,7 @@ class Engine:
             except Exception as error:  # noqa: BLE001  # whatever a check stumbles over, the answer is not what it was to be
                 return self._wrong(exchange, Outcome.UNTRUE, _sentence(error), at)
         self._recorder.answered(
-            step=step.name, service=service, intended=at - exchange.intended, outcome=Outcome.SUCCESS
+            step=step.name, service=service, intended=at - exchange.intended, outcome=Outcome.SUCCESS, ended=at
         )
         self._settled(exchange, answer)
 
@@ -365,7 +365,7 @@ class Engine:
         service, intended = at - exchange.asked, at - exchange.intended
         text = _SECRET.sub(r"/\1/…", why)
         name = exchange.step.name
-        self._recorder.answered(step=name, service=service, intended=intended, outcome=outcome, error=text)
+        self._recorder.answered(step=name, service=service, intended=intended, outcome=outcome, error=text, ended=at)
         # Not from here: a journey that asks again at once would go deeper and deeper.
         self._soon.append(exchange)
 
