@@ -26,6 +26,7 @@ POWER_Z = 0.8416  # of the normal law: seen in 80 % of comparisons
 FEWEST_BLOCKS = 6  # 2 in 2**6 ways are as far out as the farthest: 3 %, below the 5 % at which something is called
 ENUMERATED_BLOCKS = 12
 SAMPLED_WAYS = 4_096
+_ANYTHING = 20.0  # a logarithm of ratios beyond which nothing is known; JSON has no infinity
 
 Figures = Mapping[str, float | None]  # of one run: name -> ms, or a share for those named `failed`
 
@@ -211,7 +212,7 @@ def _effect(
 ) -> Effect:
     count, mean = len(between), statistics.fmean(between)
     error = statistics.stdev(between) / math.sqrt(count)
-    reach = width * error if error else 0.0
+    reach = min(width * error, _ANYTHING) if error else 0.0
     band = _quantile([abs(_sum(within, way)) / count for way in ways], LEVEL)
     stands = _outstanding(sum(between), sum(value * value for value in between), count)
     p = sum(other >= stands - 1e-9 for other in farthest) / len(farthest)

@@ -67,17 +67,17 @@ def point(*, plan: Plan, ask: Ask, frames: Sequence[Frame], probes: Mapping[str,
         if found.holds is False
     ]
     broken += [*_untrue(frames), *_growing(frames, plateau)]
-    unbelieved = list(_unbelieved(frames))
-    mark = Mark.UNKNOWN if unbelieved else Mark.BROKE if broken else Mark.HELD
-    return replace(_figures(frames, plateau, ask), mark=mark, why=tuple(unbelieved or broken), run=run)
+    doubts = list(unbelieved(frames))
+    mark = Mark.UNKNOWN if doubts else Mark.BROKE if broken else Mark.HELD
+    return replace(_figures(frames, plateau, ask), mark=mark, why=tuple(doubts or broken), run=run)
 
 
 def overload_point(*, spiked: Spike, frames: Sequence[Frame], run: str) -> Point:
     """The overload of a spike. Nobody asks whether it holds; only whether the generator is to be believed."""
-    unbelieved = tuple(_unbelieved(frames))
+    doubts = tuple(unbelieved(frames))
     rate = spiked.plan.shape.pieces[1].begin
     figures = _figures(frames, Phase("overload", spiked.begins, spiked.ends), Ask(rate, Purpose.OVERLOAD))
-    return replace(figures, mark=Mark.UNKNOWN if unbelieved else Mark.BROKE, why=unbelieved, run=run)
+    return replace(figures, mark=Mark.UNKNOWN if doubts else Mark.BROKE, why=doubts, run=run)
 
 
 def good_seconds(plan: Plan, frames: Sequence[Frame]) -> list[bool | None]:
@@ -142,7 +142,7 @@ def _in_flight(frames: Sequence[Frame], start: float, end: float) -> float | Non
     return sum(frame.in_flight_seconds for frame in within) / seconds if seconds else None
 
 
-def _unbelieved(frames: Sequence[Frame]) -> Iterable[str]:
+def unbelieved(frames: Sequence[Frame]) -> Iterable[str]:
     """Why the generator, and not the target, was measured."""
     cpu: dict[int, list[float]] = {}
     late = Histogram()
