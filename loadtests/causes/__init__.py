@@ -14,6 +14,8 @@ from loadtests.causes.suspects import Suspect, suspects
 # Within these seconds of each other two things begin together: the windows by which they are seen are 5 s long.
 TOGETHER = 10
 RECENT = 20
+# A neighbour who takes processors makes threads and queues fill, and no database refuse or read too many rows.
+SPEAKS_FOR_ITSELF = 5
 NOTHING, UNKNOWN = "nothing", "unknown"
 
 
@@ -49,6 +51,8 @@ def _guilty(used_up: list[Suspect], trouble: int | None) -> Suspect | None:
         before = [one for one in used_up if _moment(one) <= trouble + TOGETHER]
         # What was used up long before did no harm for so long; it is blamed when nothing else is there to be.
         possible = [one for one in before if _moment(one) >= trouble - RECENT] or before
+    if any(one.depth >= SPEAKS_FOR_ITSELF for one in possible):
+        possible = [one for one in possible if one.what != "machine"]
     if not possible:
         return None
     first = min(possible, key=lambda one: (_moment(one), -one.depth))

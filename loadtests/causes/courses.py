@@ -40,6 +40,21 @@ def often(course: Iterable[bool]) -> int | None:
     return next(starts, None)
 
 
+def longest(course: Iterable[bool]) -> int | None:
+    """The first second of the longest time in which it is true: often enough, and never untrue for a whole window."""
+    seconds = list(course)
+    best: tuple[int, int | None] = (0, None)
+    began, last = None, 0
+    for at, is_so in enumerate([*seconds, *[False] * (WINDOW + 1)]):
+        if is_so:
+            began, last = at if began is None else began, at
+        elif began is not None and at - last > WINDOW:
+            lasted = sum(seconds[began : last + 1])
+            best = max(best, (lasted, began), key=lambda one: one[0])
+            began = None
+    return best[1] if best[0] >= ENOUGH else None
+
+
 def highest(course: Course) -> float | None:
     """The highest mean of a window."""
     return max((value for value in window_means(course) if value is not None), default=None)

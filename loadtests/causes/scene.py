@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.causes.courses import Course, often, over, usual
+from loadtests.causes.courses import Course, longest, over, usual
 
 LABORATORY = "laboratory"
 # The baseline of a run: what a fifth of its seconds stayed below.
@@ -71,22 +71,27 @@ class Scene:
         return found
 
     def trouble(self) -> tuple[int, str] | None:
-        """The second from which visitors were served worse than before, and how one sees that. Beside the calm of the
-        run itself; a second that takes longer than SLOW_MS is nobody's calm. None: they were served alike all along."""
-        slow, failing = self._slow(), self._failing()
-        found = [one for one in (slow, failing) if one is not None]
-        return min(found, default=None)
-
-    def _slow(self) -> tuple[int, str] | None:
-        p95 = self.seen("p95")
-        calm = usual(p95, CALM)
-        if calm is None:
+        """The first second of the longest time in which visitors were served worse than in the calm of the same run,
+        and how one sees that. None: they were served alike all along."""
+        p95, calm = self.seen("p95"), usual(self.seen("p95"), CALM)
+        mark = SLOW_MS if calm is None else min(max(calm * SLOWER, calm + SLOWER_MS), SLOW_MS)
+        slow = [value is not None and value > mark for value in p95]
+        failing = [
+            share is not None and share > FAILING for share in over(self.seen("failures"), self.seen("requests"))
+        ]
+        signs = (slow, failing, self._silent())
+        length = max(len(sign) for sign in signs)
+        at = longest(any(second < len(sign) and sign[second] for sign in signs) for second in range(length))
+        if at is None:
             return None
-        mark = min(max(calm * SLOWER, calm + SLOWER_MS), SLOW_MS)
-        at = often(value is not None and value > mark for value in p95)
-        return None if at is None else (at, f"p95 rose above {mark:.0f} ms, from {calm:.0f} ms in calm seconds")
+        sentences = (
+            f"p95 was above {mark:.0f} ms, beside {calm or 0:.0f} ms in calm seconds",
+            f"more than {FAILING:.0%} of the requests failed",
+            "nobody was answered while somebody waited",
+        )
+        return at, next(text for sign, text in zip(signs, sentences, strict=True) if at < len(sign) and sign[at])
 
-    def _failing(self) -> tuple[int, str] | None:
-        share = over(self.seen("failures"), self.seen("requests"))
-        at = often(value is not None and value > FAILING for value in share)
-        return None if at is None else (at, f"more than {FAILING:.0%} of the requests failed")
+    def _silent(self) -> list[bool]:
+        """A target that stands still has no slow answers: it has none."""
+        pairs = zip(self.seen("requests"), self.seen("in_flight"), strict=False)
+        return [not requests and bool(waiting) for requests, waiting in pairs]

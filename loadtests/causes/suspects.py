@@ -5,13 +5,15 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from loadtests.causes.courses import Course, above, highest, highest_of, mean, over, usual
+from loadtests.causes.courses import Course, above, highest, highest_of, mean, often, over, usual
 from loadtests.causes.scene import LABORATORY, Scene
 
 FULL = 0.9  # of what there is: beyond this, waiting grows out of all proportion
 CLOSED = 0.95  # of a limit on a number of things
 CROWDED = 2.0  # queries that run at one time, for each processor
 OVERDUE_SECONDS = 30.0
+A_PART = 0.25  # of all processors: less is not what fills a machine
+OTHERS = "others"
 A_SCAN = 1_000.0  # rows read one after the other, for each query
 TIMES_MORE = 5.0
 
@@ -66,15 +68,14 @@ def _crowded(scene: Scene, node: str) -> int | None:
 
 
 def _largest_on_a_full_machine(scene: Scene, name: str) -> int | None:
-    since = above(scene.host, FULL)
-    return since if since is not None and _largest(scene, since) == name else None
-
-
-def _largest(scene: Scene, since: int) -> str:
-    """Who took most of the processors then."""
-    taken = {name: mean(scene.group(name), since, 10) or 0.0 for name in scene.groups}
-    taken["others"] = mean(scene.others, since, 10) or 0.0
-    return max(taken, key=lambda name: taken[name], default="")
+    """No processor was idle, and nobody took more of them than this group."""
+    own = scene.others if name == OTHERS else scene.group(name)
+    rest = [scene.group(other) for other in scene.groups if other != name]
+    most = highest_of([*rest, [0.0] * len(scene.host) if name == OTHERS else scene.others])
+    return often(
+        share is not None and took is not None and share >= FULL and took >= max(A_PART * scene.cores, most[at] or 0.0)
+        for at, (share, took) in enumerate(zip(scene.host, own, strict=False))
+    )
 
 
 def _of_database(scene: Scene, node: str, since: int | None) -> str:
@@ -114,10 +115,11 @@ def _cache(scene: Scene) -> Iterator[Suspect]:
 def _connections(scene: Scene) -> Iterator[Suspect]:
     for node in scene.nodes:
         refused = scene.gauge(f"mariadb.{node}.connections_refused")
-        limit = usual(scene.gauge(f"mariadb.{node}.max_connections"))
         since = _any(refused)
+        allowed = scene.gauge(f"mariadb.{node}.max_connections")
+        limit = mean(allowed, since or 0, 3) or usual(allowed)
         text = f"{node} refused {_number(mean(refused, since or 0, 10))} connections a second: {_number(limit)} allowed"
-        held = over(scene.gauge(f"mariadb.{node}.threads_connected"), limit or 0.0)
+        held = over(scene.gauge(f"mariadb.{node}.threads_connected"), allowed)
         yield Suspect("connections", since, 5, text, refuses=True)
         text = f"{_share(highest(held))} of {node}'s {_number(limit)} connections were taken"
         yield Suspect("connections", above(held, CLOSED), 5, text, used=highest(held))
@@ -145,7 +147,11 @@ def _of_the_edge(scene: Scene) -> Iterator[Suspect]:
 
 
 def _workers(scene: Scene) -> Iterator[Suspect]:
-    busy = over(scene.gauge("web.busy"), scene.gauge("web.threads"))
+    # A request counts when it ends, and then for all the seconds that it took.
+    busy = [
+        None if share is None else min(1.0, share)
+        for share in over(scene.gauge("web.busy"), scene.gauge("web.threads"))
+    ]
     count = usual(scene.gauge("web.threads"))
     text = f"{_share(highest(busy))} of the {_number(count)} threads of the web processes were answering"
     yield Suspect("workers", above(busy, FULL), 3, text, used=highest(busy))
@@ -180,7 +186,7 @@ def _queue(scene: Scene) -> Iterator[Suspect]:
 
 def _machine(scene: Scene) -> Iterator[Suspect]:
     """Neither the target nor the laboratory: somebody else on this machine."""
-    since = _largest_on_a_full_machine(scene, "others")
+    since = _largest_on_a_full_machine(scene, OTHERS)
     text = f"other programs took {_number(mean(scene.others, since or 0, 10))} of {scene.cores:g} cores"
     yield Suspect("machine", since, 1, text)
     since = _largest_on_a_full_machine(scene, LABORATORY)
