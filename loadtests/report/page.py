@@ -24,7 +24,7 @@ def render(record: dict[str, Any]) -> str:
     context = {
         "record": record,
         "plan": plan,
-        "verdict": record["verdict"],
+        "verdict": {**record["verdict"], "checks": sorted(record["verdict"]["checks"], key=_worst_first)},
         "tone": "good" if record["verdict"]["exit_code"] == 0 else "bad",
         "outcome": record["verdict"]["outcome"].replace("_", " "),
         "books": record["books"],
@@ -38,6 +38,8 @@ def render(record: dict[str, Any]) -> str:
         "events": [event for event in record.get("events") or () if event["at"] is not None],
         "workers": record.get("workers") or (),
         "gave_way": record.get("gave_way"),
+        "little": [_little(name, row) for name, row in (record.get("little") or {}).items()],
+        "mix": _mix(record.get("mix") or {}),
         "errors": results["errors"] if results else [],
         "environment": list(record["environment"].items()),
         "data": _json(_data(record, plots)) if results else None,
@@ -49,6 +51,31 @@ def render(record: dict[str, Any]) -> str:
     }
     engine = Engine(dirs=[str(HERE)], autoescape=True)
     return engine.get_template("report.html").render(Context(context))
+
+
+def _worst_first(check: dict[str, Any]) -> int:
+    return ("broken", "unknown", "holds").index(check["mark"])
+
+
+def _little(name: str, row: dict[str, Any]) -> dict[str, Any]:
+    there, rate, stay, expected = (float(row[key]) for key in ("there", "rate", "stay", "expected"))
+    values = [f"{there:,.3g}", f"{rate:,.3g}", _ms(stay * 1e3), f"{expected:,.3g}"]
+    return {"name": name, "values": values, "apart": f"{row['apart']:.1%}", "broken": row["holds"] is False}
+
+
+def _mix(mix: dict[str, Any]) -> list[dict[str, Any]]:
+    """Nothing where there is one scenario: nothing was mixed."""
+    if len(mix.get("planned", ())) < 2:
+        return []
+    return [
+        {
+            "name": name,
+            "planned": f"{share:.1%}",
+            "achieved": f"{mix['achieved'].get(name, 0):.1%}",
+            "count": f"{mix['counted'].get(name, 0):,}",
+        }
+        for name, share in mix["planned"].items()
+    ]
 
 
 def _plots(plan: Plan, record: dict[str, Any]) -> list[panels.Panel]:

@@ -87,7 +87,7 @@
     const long = panel.columns[0].length > 90;  // so many dots would be a second curve
     const curves = panel.curves.map((curve, nth) => {
       const points = { size: 5, show: !long && curve.look !== "dashed" };
-      const more = { value: (_, v) => said(v), points };
+      const more = { value: (_, v) => said(v), points, spanGaps: true };
       if (curve.look === "dashed") more.dash = [6, 5];
       return (curve.look === "area" ? area : line)(curve.label, curve.colour || hues[nth % hues.length], more);
     });
@@ -111,7 +111,7 @@
       cursor: { y: false, points: { size: 7 } },
       hooks: { ready: [quiet], setCursor: [quiet] },
       axes: [
-        axis({ size: 34, space: 46, values: (_, ticks) => ticks.map(duration) }),
+        axis({ size: 34, space: 46, values: (_, ticks) => ticks.map((t) => (t == null ? "" : duration(t))) }),
         axis({ size: 52, values: (_, ticks) => ticks.map((t) => `${figure(t)} %`) }),
       ],
     }, (v) => (v == null ? "–" : `to ${duration(v)}`));

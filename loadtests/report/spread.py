@@ -4,10 +4,14 @@ from typing import Any
 
 from loadtests.histogram import BAR_RATIO
 
+MOST_STEPS = 6
+
 
 def histogram(steps: dict[str, Any]) -> dict[str, Any]:
-    """Share of each step's right answers in each range of durations, on edges common to all steps."""
-    bars = {name: dict(map(tuple, step["latency_bars"])) for name, step in steps.items() if step["latency_bars"]}
+    """Share of each step's right answers in each range of durations, on edges common to all steps: of those steps that
+    were taken most."""
+    most = sorted(steps.items(), key=lambda item: -item[1]["success"])[:MOST_STEPS]
+    bars = {name: dict(map(tuple, step["latency_bars"])) for name, step in most if step["latency_bars"]}
     edges = sorted({edge for heights in bars.values() for edge in heights})
     if not edges:
         return {"names": [], "columns": [[]]}

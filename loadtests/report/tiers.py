@@ -7,12 +7,14 @@ from typing import Any
 from loadtests.report.panels import Curve, Panel, Values
 
 MOST_CURVES = 8
+# States of mails and messages in which they are still to be dealt with.
+WAITING = ("outbox.*.pending", "outbox.*.claimed", "queue.*", "line_unnumbered")
 # (title, note, patterns of gauges); a panel shows those with the highest values, and none that is nothing all the time.
 GAUGES = (
     (
         "What waits",
         "Connections before a listener, threads at work, statements, mails and messages in line",
-        ("*.backlog", "web.busy", "*.threads_running", "*.row_locks_waited_for", "outbox.*", "queue.*"),
+        ("*.backlog", "web.busy", "*.threads_running", "*.row_locks_waited_for", *WAITING),
     ),
     ("Work", "Requests, statements and operations in each second", ("*.requests", "*.questions", "redis.operations")),
     (
