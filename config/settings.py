@@ -38,6 +38,8 @@ INTERNAL_NETWORKS = env.networks("STAMPEDE_INTERNAL_NETWORKS", "127.0.0.0/8,::1/
 # The name under which this environment may be stampeded; without one it may not.
 LOAD_TARGET = env.text("STAMPEDE_LOAD_TARGET", "")
 LOAD_KEY = env.text("STAMPEDE_LOAD_KEY", SECRET_KEY)
+# Where the laboratory reads the metrics of a target on another machine, when not at /metrics of its public address.
+LOAD_METRICS = env.url("STAMPEDE_LOAD_METRICS", ("http", "https"), "http://10.0.1.4:8081/metrics")
 
 # --- the sale -------------------------------------------------------------------------------------------------------
 SIGNUPS_PER_MINUTE = env.integer("STAMPEDE_SIGNUPS_PER_MINUTE", 60)  # per client address; 0 switches it off

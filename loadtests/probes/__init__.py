@@ -6,7 +6,6 @@ reader saw in one second; a second without a line is one in which it learned not
 
 import json
 import math
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -22,8 +21,6 @@ from loadtests.target import Target
 
 FILE = "probes.jsonl"
 STOP_SECONDS = 5.0
-# Where the metrics of a target on another machine are, when not at /metrics of its public address.
-METRICS_URL = "STAMPEDE_LOAD_METRICS"
 
 
 class Reader(Protocol):
@@ -58,7 +55,10 @@ def find(target: Target) -> parts.Parts:
     """Where the target's parts are."""
     if ip_address(target.address).is_loopback:
         return parts.here(target.port)
-    return parts.elsewhere(os.environ.get(METRICS_URL) or f"{target.url}/metrics")
+    from django.conf import settings  # here: a generator process never loads Django
+
+    told = settings.LOAD_METRICS
+    return parts.elsewhere(f"{target.url}/metrics" if told is None else told.geturl())
 
 
 def readers(found: parts.Parts) -> list[Reader]:

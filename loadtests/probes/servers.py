@@ -28,6 +28,8 @@ STATUS = {
     "pages_from_disk": ("Innodb_buffer_pool_reads", True),
     "syncs": ("Innodb_data_fsyncs", True),
 }
+# Its errors 1040, 1203 and 1226, as its client raises them.
+_TOO_MANY = ((1040,), (1203,), (1226,))
 INFO = {
     "clients": ("connected_clients", False),
     "memory_bytes": ("used_memory", False),
@@ -90,6 +92,15 @@ class MariaDB:
         return f"mariadb.{self.node}"
 
     def read(self) -> dict[str, Any]:
+        try:
+            found = self._read()
+        except Exception as error:
+            if error.args[:1] not in _TOO_MANY:
+                raise
+            found = {"connections_refused": 1.0}  # this one; how many others it does not say
+        return {"gauges": {f"{self.name}.{name}": value for name, value in found.items()}}
+
+    def _read(self) -> dict[str, float | None]:
         now = self.clock()
         status = {name: float(value) for name, value in self._ask("SHOW GLOBAL STATUS") if _is_number(value)}
         ((limit, own_limit, position),) = self._ask(
@@ -101,7 +112,7 @@ class MariaDB:
         found["max_connections"] = float(min(limit, own_limit or limit))
         if self.lag is not None:
             found["lag_seconds"] = self.lag(str(position))
-        return {"gauges": {f"{self.name}.{name}": value for name, value in found.items()}}
+        return found
 
     def position(self) -> str:
         """The GTIDs of the last write that it holds, also of a primary that is one itself."""

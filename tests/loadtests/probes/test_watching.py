@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -172,10 +173,10 @@ def test_a_target_on_another_machine_is_seen_through_its_metrics_alone() -> None
         assert reader.read()["gauges"] == {**rates, "outbox.sale.pending": 7.0}
 
 
-def test_where_the_metrics_of_another_machine_are_can_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_metrics_of_another_machine_are_can_be_said(settings: Any) -> None:
     target = Target("https", "sale.example.org", 443, "192.0.2.7")
     assert probes.find(target) == parts.elsewhere("https://sale.example.org:443/metrics")
-    monkeypatch.setenv(probes.METRICS_URL, "http://10.0.1.4:8081/metrics")
+    settings.LOAD_METRICS = urlsplit("http://10.0.1.4:8081/metrics")
     assert probes.find(target) == parts.elsewhere("http://10.0.1.4:8081/metrics")
 
 
