@@ -2,7 +2,7 @@
 
 import gzip
 import http.client
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +29,20 @@ class Visit:
     wrong: list[str] = field(default_factory=list)
     thought: float = 0.0
     gave_up: str | None = None
+    meddle: Callable[[Step], Step] = lambda step: step
+    retell: Callable[[Step, Answer], Answer] = lambda step, answer: answer
 
 
-def visit(visitor: Visitor) -> Visit:
-    """The whole journey; thinking costs no time here."""
-    seen = Visit()
+Meddle = Callable[[Step], Step]
+Retell = Callable[[Step, Answer], Answer]
+
+
+def visit(
+    visitor: Visitor, *, meddle: Meddle = lambda step: step, retell: Retell = lambda step, answer: answer
+) -> Visit:
+    """The whole journey; thinking costs no time here. To plant a lie: `meddle` changes what is really asked for (as if
+    the target took this visitor for another), `retell` changes what comes back."""
+    seen = Visit(meddle=meddle, retell=retell)
     target = visitor.crowd.target
     with closing(http.client.HTTPConnection(target.address, target.port, timeout=30)) as connection:
         try:
@@ -65,8 +74,9 @@ def _one(step: Step, connection: http.client.HTTPConnection, seen: Visit) -> Ans
     assert urlsplit(step.path).netloc == "", "a step names a path"
     seen.names.append(step.name)
     seen.sent.append(step)
+    asked = seen.meddle(step)
     try:
-        connection.request(step.method, step.path, body=step.body or None, headers=dict(step.headers))
+        connection.request(asked.method, asked.path, body=asked.body or None, headers=dict(asked.headers))
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
@@ -77,7 +87,7 @@ def _one(step: Step, connection: http.client.HTTPConnection, seen: Visit) -> Ans
     if headers.get("content-encoding") == "gzip":
         body = gzip.decompress(body)
     cookies = tuple(response.headers.get_all("Set-Cookie") or ())
-    answer = Answer(response.status, headers, body, 0.0, step.path, cookies)
+    answer = seen.retell(step, Answer(response.status, headers, body, 0.0, step.path, cookies))
     if answer.status not in step.expect:
         seen.wrong.append(f"{step.name} failure: status {answer.status}, expected {step.expect[0]}")
         return None
