@@ -4,8 +4,8 @@ It does what the query says (`loadtests/programme.py`) and keeps account of what
 judged by what happened and not by what was asked for: GET /truth says it, POST /truth forgets it. A Python web stack in
 its place would be what is measured: with 10,000 sessions it, too, has a queue.
 
-One thread and one epoll. A request counts as received when the kernel has woken us up for it, so that the time in which
-we read those that came together with it is part of its answer, and told.
+One thread and one epoll. A request was received when the kernel received it, however long we were busy with others or
+not running at all: that time is part of its answer, made up for where the answer is not due yet, and told.
 """
 
 import argparse
@@ -29,18 +29,24 @@ _PIECES = 20  # of a body that drips
 _RESET = struct.pack("ii", 1, 0)
 _READ = select.EPOLLIN | select.EPOLLRDHUP
 _WRITE = select.EPOLLOUT
+# Linux since 5.1, <asm-generic/socket.h>: SO_TIMESTAMPNS_NEW, a note of seconds and nanoseconds beside what is read.
+_SO_TIMESTAMPNS_NEW = 64
+_STAMP = struct.Struct("qq")
+_STAMP_ROOM = socket.CMSG_SPACE(_STAMP.size)
+_LONGEST_WAIT = 60.0
 _FINE_SECONDS = 0.05  # epoll waits whole milliseconds; the last ones before an answer is due are waited for by select
 
 
 class Caller:
     """One connection. `busy` while its request is being answered; what comes meanwhile waits in `inbox`."""
 
-    __slots__ = ("busy", "closing", "inbox", "outbox", "socket", "then", "writing")
+    __slots__ = ("busy", "closing", "inbox", "outbox", "sent", "socket", "then", "writing")
 
     def __init__(self, accepted: socket.socket) -> None:
         self.socket = accepted
         self.inbox = b""
         self.outbox = b""
+        self.sent = 0.0
         self.busy = self.closing = self.writing = False
         self.then: Callable[[], None] | None = None  # when the outbox is empty
 
@@ -115,8 +121,9 @@ class Server:
             self.truth.accepted += 1
 
     def _read(self, caller: Caller, now: float) -> None:
+        stamps: list[tuple[int, int, bytes]] = []
         try:
-            got = caller.socket.recv(65_536)
+            got, stamps, _, _ = caller.socket.recvmsg(65_536, _STAMP_ROOM)
         except BlockingIOError:
             return
         except OSError:
@@ -126,7 +133,7 @@ class Server:
             return
         caller.inbox += got
         if not caller.busy:
-            self._next(caller, now)
+            self._next(caller, _received(stamps, now))
 
     def _next(self, caller: Caller, now: float) -> None:
         """Begin with the request in the inbox, if it is whole."""
@@ -174,7 +181,7 @@ class Server:
         def done() -> None:
             said.kinds[kind] += 1
             right = kind == "200"
-            (said.right if right else said.wrong).record(time.monotonic() - received)
+            (said.right if right else said.wrong).record(caller.sent - received)
             if right or kind.isdecimal():
                 self._ready(caller)
             else:
@@ -218,6 +225,8 @@ class Server:
         self._send(caller)
 
     def _send(self, caller: Caller) -> None:
+        # Taken before: whom we answer may well run before we do again.
+        caller.sent = time.monotonic()
         try:
             written = caller.socket.send(caller.outbox) if caller.outbox else 0
         except BlockingIOError:
@@ -249,6 +258,15 @@ class Server:
         caller.socket.close()
 
 
+def _received(stamps: list[tuple[int, int, bytes]], woken: float) -> float:
+    """When the kernel received these bytes; without its note, and when the clock was set meanwhile, when it woke us."""
+    if not stamps or len(stamps[0][2]) != _STAMP.size:
+        return woken
+    seconds, nanoseconds = _STAMP.unpack(stamps[0][2])
+    waited = time.time() - seconds - nanoseconds / 1e9
+    return time.monotonic() - waited if 0 < waited < _LONGEST_WAIT else woken
+
+
 def _content_length(head: bytes) -> int:
     if head.startswith(b"GET "):
         return 0
@@ -257,7 +275,9 @@ def _content_length(head: bytes) -> int:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    return socket.create_server((host, port), backlog=65_535, family=socket.AF_INET)
+    listener = socket.create_server((host, port), backlog=65_535, family=socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS_NEW, 1)  # what it accepts has it as well
+    return listener
 
 
 def main() -> None:

@@ -2,9 +2,9 @@
 bystander's probe ask. The crowd's own connections are in `loadtests/wire.py`."""
 
 import socket
-import ssl
 from http.client import HTTPConnection, HTTPSConnection
 
+from loadtests import tls
 from loadtests.target import Target
 
 
@@ -24,19 +24,10 @@ class _Pinned(HTTPConnection):
 
 class _PinnedWithTls(HTTPSConnection):
     def __init__(self, target: Target, timeout: float) -> None:
-        self._tls = context_for(target)
+        self._tls = tls.context()
         super().__init__(target.host, target.port, timeout=timeout, context=self._tls)
         self._address = target.address
 
     def connect(self) -> None:
         plain = socket.create_connection((self._address, self.port), self.timeout)
         self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
-
-
-def context_for(target: Target) -> ssl.SSLContext:
-    """A certificate is checked, except on this machine, where it is of nobody's making but ours."""
-    context = ssl.create_default_context()
-    if target.is_here:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
