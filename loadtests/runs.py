@@ -13,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
-from loadtests import causes, challenge, framefile, judging, launch, live, plan_text, probes, record, report, stats
+from loadtests import causes, certificate, challenge, framefile, judging, launch, live, plan_text, probes, record, report, stats
 from loadtests.beside import Beside, Running
 from loadtests.bystander import Bystander
 from loadtests.frames import Frame
@@ -188,10 +188,11 @@ def _concluded(
             ended_by=conducted.ended_by,
         )
     probed = probes.read(run_dir)
+    vouched = certificate.read(around.root)
     books = around.audit(run_dir) if around.audit else {"audited": False, "why": "nobody asked"}
     counted = probes.counted.read(run_dir)
     judged = judging.judged(
-        plan=plan, frames=frames, results=measured, books=books, probes=probed, counted=counted, certificate=None
+        plan=plan, frames=frames, results=measured, books=books, probes=probed, counted=counted, certificate=vouched
     )
     return record.write(
         run_dir=run_dir,
@@ -208,7 +209,7 @@ def _concluded(
             "events": execution.events,
             "counted": counted,
             "gave_way": causes.gave_way(results=measured, probes=probed),
-            "certificate": None,
+            "certificate": vouched,
             "books": books,
             **judged,
             "workers": conducted.workers,
