@@ -124,7 +124,8 @@ class Engine:
         self._sessions.add(session)
         heappush(self._heap, (intended, next(self._numbers), session))
 
-    def at(self, moment: float, call: Callable[[], None]) -> None:
+    def at(self, moment: float, call: Callable[[], object]) -> None:
+        """At that moment of the run, or as soon after it as there is time."""
         heappush(self._heap, (moment, next(self._numbers), call))
 
     def fileno(self) -> int:

@@ -96,7 +96,8 @@ class _Handler(socketserver.BaseRequestHandler):
         accepted = self.request
         if self.server.trust is not None:
             accepted = self.server.trust.wrap_socket(accepted, server_side=True)
-        self.server.play(Wire(self.server, accepted), number)
+        with accepted:
+            self.server.play(Wire(self.server, accepted), number)
 
 
 Serve = Callable[..., AbstractContextManager[RawServer]]
