@@ -3,12 +3,9 @@
 
 import json
 import os
-import platform
 import secrets
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -74,24 +71,3 @@ def read(run_dir: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise RunDirUnusable(f"{run_dir}/run.json is not a record of format {FORMAT}")
     return record
-
-
-def environment() -> dict[str, Any]:
-    """What the generator ran on. The host's name stays out of it: reports are shown around."""
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cpus": os.cpu_count(),
-        "commit": _commit(),
-        **{name: version(name) for name in ("locust", "gevent", "geventhttpclient", "django")},
-    }
-
-
-def _commit() -> str:
-    """The commit, marked when the tree differs from it; "unknown" outside a repository."""
-    here = Path(__file__).parent
-    try:
-        ask = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-        return subprocess.run(ask, cwd=here, capture_output=True, text=True, check=True, timeout=10).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"

@@ -13,7 +13,22 @@ from typing import Any
 
 from django.conf import settings
 
-from loadtests import causes, certificate, challenge, framefile, judging, launch, live, plan_text, probes, record, report, stats
+from loadtests import (
+    causes,
+    certificate,
+    challenge,
+    framefile,
+    judging,
+    launch,
+    ledger,
+    live,
+    plan_text,
+    probes,
+    record,
+    report,
+    stats,
+    surroundings,
+)
 from loadtests.beside import Beside, Running
 from loadtests.bystander import Bystander
 from loadtests.frames import Frame
@@ -92,9 +107,19 @@ def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
         telling.end()
     frames = complete(plan, framefile.read(run_dir), why=conducted.ended_by)
     kept = _concluded(execution, conducted, frames, around)
+    _enter(kept, run_dir, around)
     if around.report:
         report.write(run_dir=run_dir, record=kept)
     return kept, run_dir
+
+
+def _enter(kept: dict[str, Any], run_dir: Path, around: Surroundings) -> None:
+    """Into the ledger of the folder that holds the run's. The run is over and its record is written: what fails here
+    is said, and takes nothing away."""
+    try:
+        ledger.append(run_dir.parent, ledger.line_of(kept, run_dir=run_dir, now=datetime.now(UTC)))
+    except OSError as error:
+        around.say(f"not in the ledger: {error}")
 
 
 def admitted(plan: Plan) -> Target:
@@ -202,7 +227,7 @@ def _concluded(
             "plan": plan.as_json(),
             "command": around.command,
             "started_at": conducted.began,
-            "environment": record.environment(),
+            "environment": surroundings.environment(),
             "intention": plan.intention,
             "results": measured,
             "probes": probed,

@@ -6,6 +6,32 @@ of the help.
 
 from types import ModuleType
 
-from loadtests.actions import break_, list_, plans, report, run, stop, watch, worker
+from loadtests.actions import (
+    break_,
+    calibrate,
+    compare,
+    ledger,
+    list_,
+    plans,
+    report,
+    run,
+    stop,
+    watch,
+    watch_regressions,
+    worker,
+)
 
-ACTIONS: tuple[ModuleType, ...] = (run, list_, watch, stop, worker, report, plans, break_)
+ACTIONS: tuple[ModuleType, ...] = (
+    run,
+    list_,
+    watch,
+    stop,
+    worker,
+    report,
+    plans,
+    ledger,
+    break_,
+    calibrate,
+    compare,
+    watch_regressions,
+)

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from loadtests import live, mailbox, plans, record, runs, target, verdict
+from loadtests import ledger, live, mailbox, plans, record, runs, target, verdict
 from loadtests.actions import ACTIONS
 
 REFUSALS = (
@@ -16,6 +16,7 @@ REFUSALS = (
     mailbox.NotEnoughLinks,
     runs.RunRefused,
     live.NotRunning,
+    ledger.NoSuchRun,
 )
 
 
