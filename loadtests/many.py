@@ -51,9 +51,8 @@ class Runs:
             root=self.folder, run_dir=run_dir, command=self.command, audit=audit, report=False, say=lambda text: None
         )
         kept, _ = runs.execute(plan, around=around)
-        results = kept["results"]
-        if results is not None and results["ended_by"] in INTERRUPTED:
-            raise Interrupted(f"{name} was ended by {results['ended_by']}")
+        if by := ended_by_hand(kept):
+            raise Interrupted(f"{name} was ended by {by}")
         return Ran(run_dir.name, kept, framefile.read(run_dir))
 
     def keep(self, name: str, content: dict[str, Any]) -> None:
@@ -61,6 +60,14 @@ class Runs:
         draft = self.folder / f"{name}.draft"
         draft.write_text(json.dumps({"format": 1, "command": self.command, **content}, indent=1, allow_nan=False))
         draft.rename(self.folder / name)
+
+
+def ended_by_hand(kept: dict[str, Any]) -> str | None:
+    """What somebody ended the run by. One that was ended before anybody arrived has no results, only the event."""
+    if kept["results"] is not None:
+        return next((by for by in INTERRUPTED if kept["results"]["ended_by"] == by), None)
+    said = [str(event["text"]) for event in kept["events"]]
+    return next((by for by in INTERRUPTED for text in said if text.startswith(f"{by}:")), None)
 
 
 def begin(*, chosen: Path | None, root: Path, what: str, command: str) -> Runs:
