@@ -50,13 +50,16 @@ def mark(run_dir: Path) -> str:
 
 
 def write(*, run_dir: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """The record, as it is kept; whole or not at all."""
+    """The record, as it is kept; whole or not at all. Raises `RunDirUnusable`."""
     kept = {"format": FORMAT, **content}
     for spare in (RESERVE, MARK):
         (run_dir / spare).unlink(missing_ok=True)
     draft = run_dir / "run.draft"
-    draft.write_text(json.dumps(kept, indent=1))
-    draft.rename(run_dir / "run.json")
+    try:
+        draft.write_text(json.dumps(kept, indent=1))
+        draft.rename(run_dir / "run.json")
+    except OSError as error:
+        raise RunDirUnusable(f"the record of {run_dir} cannot be written: {error.strerror}") from error
     return kept
 
 

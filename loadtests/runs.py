@@ -5,7 +5,7 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -81,7 +81,7 @@ class Execution:
         at = None if self.began is None else round(time.time() - self.began, 3)
         line = {"at": at, "kind": kind, "text": text}
         self.events.append(line)
-        with (self.run_dir / "events.jsonl").open("a") as file:
+        with suppress(OSError), (self.run_dir / "events.jsonl").open("a") as file:  # a full disk: the record has it
             file.write(json.dumps(line) + "\n")
 
 
