@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from loadtests import plans
+from loadtests.scenarios import SCENARIOS
 
 
 def plan(**changes: Any) -> plans.Plan:
@@ -48,6 +49,10 @@ def test_a_duration_is_a_rate_said_otherwise() -> None:
 
 def test_without_either_the_arrivals_take_a_scaled_minute() -> None:
     assert plan(rate=None, users=300, time_scale=0.1).rate == 50.0
+
+
+def test_journeys_take_as_long_as_their_scenarios_say() -> None:
+    assert {name: scenario.JOURNEY_SECONDS for name, scenario in SCENARIOS.items()} == plans.JOURNEY_SECONDS
 
 
 def test_a_run_is_bounded_by_its_arrivals_and_the_longest_journey() -> None:
