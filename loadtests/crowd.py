@@ -9,12 +9,14 @@ What must outlive this process is written down the moment it is known, a line at
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from loadtests import identities
+from loadtests.browser import Browser
 from loadtests.mailbox import Invitation
 from loadtests.target import Target
 
@@ -42,6 +44,7 @@ class Crowd:
     keep: Callable[[str, dict[str, Any]], None] | None = None
     note: Callable[[str], None] = lambda text: None
     clock: Callable[[], float] = time.monotonic
+    browsers: deque[Browser] = field(default_factory=lambda: deque(maxlen=1_000))  # left by people of a log
     _owners: dict[str, int] = field(default_factory=dict)
     _files: dict[str, TextIO] = field(default_factory=dict)
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from loadtests.replay import filling, gathering, mix, reading, rules
 from loadtests.replay.choosing import choose
-from loadtests.replay.store import Chosen, Store, write_chosen
+from loadtests.replay.store import CHOSEN, Chosen, Store, write_chosen
 
-CHOSEN = "visits.chosen"
 TOLD = "replay.json"
 
 
@@ -90,17 +89,18 @@ def _gathered(gathered: gathering.Gathered, store: Store) -> dict[str, Any]:
 def _chosen(path: Path, aim: Mapping[str, float]) -> dict[str, Any]:
     pages, addresses = Counter[str](), set[int]()
     visits = new = squares = 0
-    longest = 0.0
+    longest = stayed = 0.0
     for visit in _each(path):
         pages.update(page.kind for page in visit.pages)
         addresses.update(hash(page.path) for page in visit.pages)
         visits, new, squares = visits + 1, new + visit.new, squares + len(visit.pages) ** 2
-        longest = max(longest, visit.pages[-1].offset)
+        longest, stayed = max(longest, visit.pages[-1].offset), stayed + visit.pages[-1].offset
     each = squares / pages.total()
     return {
         "visits": visits,
         "new": new / visits,
         "longest_seconds": longest,
+        "mean_seconds": stayed / visits,
         "addresses": len(addresses),
         "pages": dict(pages),
         "pages_of_a_visit": each,

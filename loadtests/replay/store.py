@@ -7,11 +7,13 @@ import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from loadtests.replay.gathering import Page, Visit
 
+CHOSEN = "visits.chosen"
 Mix = tuple[tuple[str, int], ...]  # kind -> pages of it, of one visit; sorted by name
 
 
@@ -118,6 +120,12 @@ class Chosen:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+@lru_cache(maxsize=4)
+def opened(run_dir: Path) -> Chosen:
+    """The visits of this run, open for as long as the process lives."""
+    return Chosen(run_dir / CHOSEN)
 
 
 _MAGIC = b"VISITS1\n"

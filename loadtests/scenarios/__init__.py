@@ -5,9 +5,10 @@ from loadtests.scenarios.browse import Browse
 from loadtests.scenarios.buyer import Buyer
 from loadtests.scenarios.member import Member
 from loadtests.scenarios.purchase import Purchase
+from loadtests.scenarios.replay import Replay
 from loadtests.scenarios.signup import Signup
 from loadtests.scenarios.visitor import Visitor
 
 SCENARIOS: dict[str, type[Visitor]] = {
-    scenario.NAME: scenario for scenario in (Signup, Purchase, Browse, Member, Buyer, BlackFriday)
+    scenario.NAME: scenario for scenario in (Signup, Purchase, Browse, Member, Buyer, BlackFriday, Replay)
 }

@@ -12,7 +12,7 @@ import pytest
 
 from loadtests.replay import filling, made_log, mix, preparing, reading, rules
 from loadtests.replay.gathering import Visit
-from loadtests.replay.store import Chosen
+from loadtests.replay.store import CHOSEN, Chosen
 from tests.loadtests.replay.test_log_lines import EDGE, NASA
 
 LINES = 20_000
@@ -33,7 +33,7 @@ def prepare(run_dir: Path, *logs: Path, arrivals: int = 50, seed: int = 1, **wan
 
 
 def chosen(run_dir: Path) -> list[Visit]:
-    file = Chosen(run_dir / preparing.CHOSEN)
+    file = Chosen(run_dir / CHOSEN)
     try:
         return list(file)
     finally:
@@ -83,7 +83,7 @@ def test_the_same_seed_makes_the_same_run(made: tuple[Path, made_log.Truth], tmp
     runs = []
     for seed in (1, 1, 2):
         prepare(tmp_path, made[0], seed=seed)
-        runs.append((tmp_path / preparing.CHOSEN).read_bytes())
+        runs.append((tmp_path / CHOSEN).read_bytes())
     assert runs[0] == runs[1] != runs[2]
 
 
