@@ -60,7 +60,12 @@ def _worst_first(check: dict[str, Any]) -> int:
 def _little(name: str, row: dict[str, Any]) -> dict[str, Any]:
     there, rate, stay, expected = (float(row[key]) for key in ("there", "rate", "stay", "expected"))
     values = [f"{there:,.3g}", f"{rate:,.3g}", _ms(stay * 1e3), f"{expected:,.3g}"]
-    return {"name": name, "values": values, "apart": "–" if row["apart"] is None else f"{row['apart']:.1%}", "broken": row["holds"] is False}
+    return {
+        "name": name,
+        "values": values,
+        "apart": "–" if row["apart"] is None else f"{row['apart']:.1%}",
+        "broken": row["holds"] is False,
+    }
 
 
 def _mix(mix: dict[str, Any]) -> list[dict[str, Any]]:
