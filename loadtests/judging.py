@@ -18,11 +18,13 @@ def judged(
     probes: Mapping[str, Any] | None = None,
     counted: Mapping[str, Any] | None = None,
     certificate: Mapping[str, Any] | None = None,
-    staleness: Histogram | None = None,
+    staleness: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """{"limits", "little", "mix", "verdict"} of the record; little and mix are None where nothing was measured."""
+    """{"limits", "little", "mix", "verdict"} of the record; little and mix are None where nothing was measured. `staleness`: as
+    `staleness.measured` gives it."""
     law = mix = None
-    findings = windows.judged(plan.limits, frames=frames, phases=plan.phases(), probes=probes, staleness=staleness)
+    ages = Histogram.from_json(staleness["ages"]) if staleness else None
+    findings = windows.judged(plan.limits, frames=frames, phases=plan.phases(), probes=probes, staleness=ages)
     if results is not None:
         law, mix = little.of(frames, seconds=results["seconds"]), achieved.mix(plan, frames)
     said = verdict.judge(

@@ -26,14 +26,17 @@ from loadtests import (
     probes,
     record,
     report,
+    staleness,
     stats,
     surroundings,
 )
 from loadtests.beside import Beside, Running
 from loadtests.bystander import Bystander
 from loadtests.frames import Frame
+from loadtests.moving import Moving
 from loadtests.plans import Plan
 from loadtests.progress import Shown
+from loadtests.replay import running as replaying
 from loadtests.shares import unaccounted
 from loadtests.target import Target
 
@@ -87,18 +90,24 @@ class Execution:
 
 def besides(plan: Plan, target: Target, run_dir: Path) -> list[Beside]:
     """What goes on beside the load: each adds its line here. Order: started first to last, stopped last to first."""
-    return [probes.Probes(), *([Bystander(plan.bystander, allow=plan.allow)] if plan.bystander else [])]
+    moving = [Moving(rate=plan.moving, seed=plan.seed)] if plan.moving else []
+    return [probes.Probes(), *([Bystander(plan.bystander, allow=plan.allow)] if plan.bystander else []), *moving]
 
 
 def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
     """Drive the plan and give its record, and the run directory which holds it, with a report. Raises the laboratory's
     named errors before anything was sent; after that a run ends with a record, whatever happens to it."""
     plan = replace(plan, environment=plan.environment or settings.LOAD_TARGET or challenge.DEMO)
+    if around.remote and replaying.NAME in plan.mix:
+        raise RunRefused(
+            "a log is replayed by generators of this machine, where its visits are: leave out --workers"
+        )
     target = admitted(plan)
     run_id = record.new_run_id()
     now = datetime.now(UTC)
     run_dir = record.prepare(chosen=around.run_dir, root=around.root, scenario=plan.scenario, run_id=run_id, now=now)
     (run_dir / "plan.toml").write_text(plan_text.as_toml(plan))
+    plan = replaying.prepared(plan, run_dir)
     execution = Execution(plan, run_id, run_dir)
     telling = live.Telling(run_dir=run_dir, run_id=run_id, title=title(plan))
     try:
@@ -216,8 +225,16 @@ def _concluded(
     vouched = certificate.read(around.root)
     books = around.audit(run_dir) if around.audit else {"audited": False, "why": "nobody asked"}
     counted = probes.counted.read(run_dir)
+    stale = staleness.measured(run_dir)
     judged = judging.judged(
-        plan=plan, frames=frames, results=measured, books=books, probes=probed, counted=counted, certificate=vouched
+        plan=plan,
+        frames=frames,
+        results=measured,
+        books=books,
+        probes=probed,
+        counted=counted,
+        certificate=vouched,
+        staleness=stale,
     )
     return record.write(
         run_dir=run_dir,
@@ -233,8 +250,11 @@ def _concluded(
             "probes": probed,
             "events": execution.events,
             "counted": counted,
+            "staleness": staleness.measured(run_dir),
+            "replay": replaying.achieved(run_dir, measured),
             "gave_way": causes.gave_way(results=measured, probes=probed),
             "certificate": vouched,
+            "staleness": stale,
             "books": books,
             **judged,
             "workers": conducted.workers,

@@ -71,6 +71,7 @@ class Staleness:
             "stale": self.stale,
             "ages_ms": self.ages.summary(),
             "ages_bars": self.ages.bars(),
+            "ages": self.ages.as_json(),
             "never_true": self.never_true,
             "examples": [f"{one.product}: {one.price_cents} at {one.at:.3f}" for one in self.examples],
         }

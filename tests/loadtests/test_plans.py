@@ -119,7 +119,7 @@ def test_what_the_command_line_can_say_is_said_and_else_the_plan_is_a_file() -> 
         {"mix": {}},
         {"mix": {"signup": 0.0}},
         {"mix": {"signup": math.nan}},
-        {"mix": {"replay": 1.0}},
+        {"mix": {"replay": 1.0}, "time_scale": 1.0},
         {"limits": ("p99 < 3",)},
         {"connections": 0},
         {"warm_up_seconds": -1.0},
