@@ -58,13 +58,22 @@ def _database(scene: Scene) -> Iterator[Suspect]:
 
 
 def _crowded(scene: Scene, node: str) -> int | None:
-    """More queries at once than processors can serve, and the server busy with them: not only waiting for locks."""
-    running = scene.gauge(f"mariadb.{node}.threads_running")
+    """More queries at once than processors can serve, which do not wait for each other's locks, and a server that is
+    busy with them, as far as a full machine lets it."""
+    running = _apart_from_locks(scene, node)
     idle = min((value for value in running if value is not None), default=0.0)
-    crowd = [None if value is None else (value - idle) / scene.cores for value in running]
-    since = above(crowd, CROWDED)
-    cpu = None if since is None else mean(scene.group(node), since, 5)
-    return since if cpu is not None and cpu > 0.4 * scene.cores else None
+    since = above([None if value is None else (value - idle) / scene.cores for value in running], CROWDED)
+    if since is None:
+        return None
+    busy = (mean(scene.group(node), since, 5) or 0.0) > 0.4 * scene.cores
+    return since if busy or (mean(scene.host, since, 5) or 0.0) >= FULL else None
+
+
+def _apart_from_locks(scene: Scene, node: str) -> list[float | None]:
+    running = scene.gauge(f"mariadb.{node}.threads_running")
+    waiting = scene.gauge(f"mariadb.{node}.row_locks_waited_for") or [0.0] * len(running)
+    pairs = zip(running, waiting, strict=False)
+    return [None if value is None else value - (locked or 0.0) for value, locked in pairs]
 
 
 def _largest_on_a_full_machine(scene: Scene, name: str) -> int | None:
@@ -95,8 +104,13 @@ def _of_database(scene: Scene, node: str, since: int | None) -> str:
 
 
 def _locks(scene: Scene, node: str) -> Suspect:
-    waiting = scene.gauge(f"mariadb.{node}.row_locks_waited_for")
-    since = above(waiting, CROWDED * scene.cores)
+    """Most of the queries that are under way wait for others."""
+    waiting, others = scene.gauge(f"mariadb.{node}.row_locks_waited_for"), _apart_from_locks(scene, node)
+    most = [
+        None if value is None or other is None else value if value > other else 0.0
+        for value, other in zip(waiting, others, strict=False)
+    ]
+    since = above(most, CROWDED * scene.cores)
     text = f"{_number(mean(waiting, since or 0, 10))} transactions waited for rows that others held on {node}"
     return Suspect("locks", since, 7, text)
 

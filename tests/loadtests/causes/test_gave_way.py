@@ -76,11 +76,23 @@ SCANNING = probes(
     web__busy=rises(2.0, 64.0, at=BEGINS - 2),  # its threads are seen to wait before the processors are seen to be full
     web__backlog=rises(0.0, 300.0),
 )
+LOCKED = probes(
+    mariadb__primary__row_locks_waited_for=rises(0.0, 30.0), mariadb__primary__threads_running=rises(3.0, 33.0)
+)
+# The same query on a machine whose processors others have: it gets little, some of it waits for locks, and it is it.
+STARVED = probes(
+    groups={"primary": {"cpu": rises(0.1, 0.4)}},
+    host=rises(0.3, 1.0),
+    mariadb__primary__threads_running=rises(1.0, 33.0),
+    mariadb__primary__row_locks_waited_for=rises(0.0, 9.0),
+    mariadb__primary__rows_scanned=rises(600.0, 9e6),
+)
 REFUSING = probes(mariadb__primary__connections_refused=rises(0.0, 12.0))
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "primary": (SLOW, SCANNING, "primary cpu", "a query without an index"),
     "replica": (SLOW, probes(groups={"replica1": {"cpu": rises(0.1, 3.8)}}), "replica cpu", "replica1 took 3.8 of 4"),
-    "locks": (SLOW, probes(mariadb__primary__row_locks_waited_for=rises(0.0, 30.0)), "locks", "30 transactions"),
+    "locks": (SLOW, LOCKED, "locks", "30 transactions"),
+    "starved": (SLOW, STARVED, "primary cpu", "a query without an index"),
     "refused": (results(failures=rises(0.0, 40.0)), REFUSING, "connections", "primary refused"),
     "edge full": (SLOW, probes(nginx__active=rises(50.0, 35_900.0)), "connections", "of nginx' 36,000 connections"),
     "threads": (SLOW, probes(web__busy=rises(2.0, 63.5)), "workers", "of the 64 threads"),
