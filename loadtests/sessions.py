@@ -8,7 +8,6 @@ Two clocks stand beside each request. *Service* runs from the moment it is asked
 the step before + what that was expected to take + the thinking in between. Who is early begins when they begin.
 """
 
-import re
 import sys
 import time
 import traceback
@@ -20,8 +19,9 @@ from typing import Any
 
 from loadtests.frames import Recorder
 from loadtests.reading import Codings, Garbled, Reader
-from loadtests.steps import Answer, Ending, GaveUp, Journey, Outcome, Step, Think, Together, Untrue
+from loadtests.steps import Answer, Ending, GaveUp, Journey, Outcome, Step, Think, Together
 from loadtests.target import Target
+from loadtests.visits import Exchange, Group, Session, sentence, unexpected, without_tokens
 from loadtests.wire import Connection, Unsendable, request_bytes
 from loadtests.wires import Wires, shortage
 
@@ -30,49 +30,6 @@ EXPECTED_SECONDS = 0.1
 # average nobody is late by it.
 _EARLY = 0.0005
 _AT_ONCE = 100  # visitors woken up before the target is heard again
-_SECRET = re.compile(r"/(i|line|position|payment)/[^/\s\"']+")
-
-
-class Session:
-    """One visitor on the way. `due`: when their next step would begin, had nobody been kept waiting."""
-
-    __slots__ = ("connections", "done", "due", "group", "journey", "scenario")
-
-    def __init__(self, journey: Journey, scenario: str, done: Callable[[Ending], None], due: float) -> None:
-        self.journey: Journey | None = journey
-        self.scenario = scenario
-        self.done = done
-        self.due = due
-        self.group: Group | None = None
-        self.connections: list[Connection] = []
-
-
-class Group:
-    """What a visitor asks for together: the answers so far, and the number of the next to ask."""
-
-    __slots__ = ("answers", "began", "ended", "left", "next", "steps")
-
-    def __init__(self, steps: Sequence[Step], began: float) -> None:
-        self.steps = steps
-        self.answers: list[Answer | None] = [None] * len(steps)
-        self.next = 0
-        self.left = len(steps)
-        self.began = self.ended = began
-
-
-class Exchange:
-    """One request on its way. `place` in its group; -1: alone. `begun`: its first byte went out; `touched`: a byte of
-    its answer came."""
-
-    __slots__ = ("again", "asked", "begun", "intended", "place", "session", "step", "touched")
-
-    def __init__(self, session: Session, step: Step, place: int, asked: float, intended: float) -> None:
-        self.session = session
-        self.step = step
-        self.place = place
-        self.asked = asked
-        self.intended = intended
-        self.again = self.begun = self.touched = False
 
 
 class Engine:
@@ -263,7 +220,7 @@ class Engine:
         self._leave(session, Ending.GAVE_UP)
 
     def _explain(self, defect: Exception) -> None:
-        self._recorder.frame.notes[f"a scenario broke: {_sentence(defect)}"] += 1
+        self._recorder.frame.notes[f"a scenario broke: {sentence(defect)}"] += 1
         if not self._explained:
             self._explained = True
             traceback.print_exception(defect, file=sys.stderr)
@@ -321,7 +278,7 @@ class Engine:
         self._recorder.frame.received += 1
         service = at - exchange.asked
         if reader.status not in step.expect:
-            return self._wrong(exchange, Outcome.FAILURE, _unexpected(reader.status, step), at)
+            return self._wrong(exchange, Outcome.FAILURE, unexpected(reader.status, step), at)
         try:
             body = self._codings.undone(reader.body, reader.headers.get("content-encoding", ""))
         except Garbled as error:
@@ -331,7 +288,7 @@ class Engine:
             try:
                 step.check(answer)
             except Exception as error:  # noqa: BLE001  # whatever a check stumbles over, the answer is not what it was to be
-                return self._wrong(exchange, Outcome.UNTRUE, _sentence(error), at)
+                return self._wrong(exchange, Outcome.UNTRUE, sentence(error), at)
         self._recorder.answered(
             step=step.name, service=service, intended=at - exchange.intended, outcome=Outcome.SUCCESS, ended=at
         )
@@ -364,9 +321,10 @@ class Engine:
     def _wrong(self, exchange: Exchange, outcome: Outcome, why: str, at: float | None = None) -> None:
         at = self._clock() if at is None else at
         service, intended = at - exchange.asked, at - exchange.intended
-        text = _SECRET.sub(r"/\1/…", why)
         name = exchange.step.name
-        self._recorder.answered(step=name, service=service, intended=intended, outcome=outcome, error=text, ended=at)
+        self._recorder.answered(
+            step=name, service=service, intended=intended, outcome=outcome, error=without_tokens(why), ended=at
+        )
         # Not from here: a journey that asks again at once would go deeper and deeper.
         self._soon.append(exchange)
 
@@ -408,16 +366,6 @@ class Engine:
         connection.close()
         if connection in session.connections:
             session.connections.remove(connection)
-
-
-def _unexpected(status: int, step: Step) -> str:
-    return f"status {status}, expected {' or '.join(map(str, step.expect))}"
-
-
-def _sentence(error: Exception) -> str:
-    """What a check says; of an error that is none of its sentences, the kind as well."""
-    text = str(error) if isinstance(error, Untrue) else f"{type(error).__name__}: {error}"
-    return _SECRET.sub(r"/\1/…", text)[:300]
 
 
 def seconds_since(began: float) -> Callable[[], float]:
