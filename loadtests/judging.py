@@ -20,8 +20,8 @@ def judged(
     certificate: Mapping[str, Any] | None = None,
     staleness: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """{"limits", "little", "mix", "verdict"} of the record; little and mix are None where nothing was measured. `staleness`: as
-    `staleness.measured` gives it."""
+    """{"limits", "little", "mix", "verdict"} of the record; little and mix are None where nothing was measured.
+    `staleness`: as `staleness.measured` gives it."""
     law = mix = None
     ages = Histogram.from_json(staleness["ages"]) if staleness else None
     findings = windows.judged(plan.limits, frames=frames, phases=plan.phases(), probes=probes, staleness=ages)

@@ -250,7 +250,6 @@ def _concluded(
             "probes": probed,
             "events": execution.events,
             "counted": counted,
-            "staleness": staleness.measured(run_dir),
             "replay": replaying.achieved(run_dir, measured),
             "gave_way": causes.gave_way(results=measured, probes=probed),
             "certificate": vouched,
