@@ -13,7 +13,8 @@ from rich.console import Console
 from loadtests import comparing, many
 from loadtests.actions import chosen, compare
 from loadtests.compare import Answer, Comparison, TooFewBlocks
-from loadtests.plans import Plan
+from loadtests.plans import Plan, PlanMistake
+from loadtests.target import TargetRefused
 
 NAME = "watch-regressions"
 HELP = "compare by a schedule; ends with 1 at a regression that a second comparison confirms"
@@ -26,6 +27,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def handle(options: dict[str, Any], console: Console) -> int:
+    if options["every"] <= 0 or options["times"] < 0:
+        raise PlanMistake("--every", "must be above 0, and --times not below it")
     sides = compare.plans(options)
     runs = chosen.begin(options, "watch")
     watching = Watching(sides, options, runs, console)
@@ -47,7 +50,8 @@ def handle(options: dict[str, Any], console: Console) -> int:
 
 @dataclass(slots=True)
 class Watching:
-    """`watch.jsonl`: a line for each comparison, the confirming ones included. `told`: whether any of them could."""
+    """`watch.jsonl`: a line for each comparison, the confirming ones included. `told`: whether any of them could tell
+    anything."""
 
     sides: dict[str, Plan]
     options: dict[str, Any]
@@ -71,13 +75,13 @@ class Watching:
         runs = many.Runs(folder, self.runs.command)
         try:
             found = compare.compared(self.sides, self.options, runs, seed=seed, console=self.console)
-        except (comparing.Unbelievable, TooFewBlocks) as error:
+        except (comparing.Unbelievable, TooFewBlocks, TargetRefused) as error:
             self._write(name, {"answer": None, "why": str(error)})
             self.console.print(f"nothing is said: {error}", soft_wrap=True)
             return None
         compare.say(found, self.console)
         self._write(name, found.as_json())
-        self.told = True
+        self.told = self.told or found.answer is not Answer.CANNOT_TELL
         return found
 
     def _write(self, name: str, said: dict[str, Any]) -> None:

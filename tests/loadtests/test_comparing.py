@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from loadtests import compare, many, plans
+from loadtests.actions import compare as compare_action
 from loadtests.compare import Answer, Comparison, Effect, TooFewBlocks
 from loadtests.comparing import Comparing, Unbelievable, confirmed, figures, table
 from loadtests.frames import Frame
@@ -117,6 +118,28 @@ def test_what_uses_up_invitations_is_not_run_many_times() -> None:
 )
 def test_a_run_that_somebody_ended_ends_them_all(results: dict[str, str] | None, event: str, by: str | None) -> None:
     assert many.ended_by_hand({"results": results, "events": [{"text": event}]}) == by
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [({"b": None}, "--b or --plan-b is missing"), ({"blocks": 5}, "--blocks must be 6"), ({"seconds": 0}, "--seconds")],
+)
+def test_a_comparison_that_cannot_be_made_is_refused_before_a_folder_is(wrong: dict[str, Any], why: str) -> None:
+    plain = dict.fromkeys(("time_scale", "timeout", "limit", "environment", "allow_host", "plan_b", "rate"))
+    options = {
+        **plain,
+        "plan": "signup",
+        "a": A.host,
+        "b": B.host,
+        "seed": 1,
+        "blocks": 8,
+        "seconds": 5,
+        "margin": 0.05,
+    }
+    sides = compare_action.plans(options)
+    assert (sides["a"].host, sides["b"].host) == (A.host, B.host)
+    with pytest.raises(plans.PlanMistake, match=why):
+        compare_action.plans({**options, **wrong})
 
 
 def test_a_used_folder_is_not_written_over(tmp_path: Path) -> None:
