@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from rich.console import Console
 
-from loadtests import audit, mailbox, plan_files, plans, progress, record, runs, saying, target
+from loadtests import audit, letters, mailbox, plan_files, plans, progress, record, runs, saying, target
 from loadtests.actions import worker
 from loadtests.shapes import SPACINGS
 
@@ -111,8 +111,10 @@ def _links(options: dict[str, Any], plan: plans.Plan, root: Path, console: Conso
 def _books(options: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     if options["no_audit"]:
         return audit.skipped("--no-audit")
-    return audit.run(
+    books = audit.run(
         manage=settings.BASE_DIR / "manage.py",
         acknowledged=run_dir / "acknowledged.jsonl",
         evidence=run_dir / "evidence.jsonl",
     )
+    mails: Path = options["mailbox"] or Path(settings.MAILBOX_DIR)
+    return letters.added(books, letters.checked(mails, run_dir=run_dir)) if mails.is_dir() else books
