@@ -48,6 +48,7 @@ _UNITS_OF: dict[str, tuple[str | None, ...]] = {
     "cpu": ("%",),
     "rss": ("KB", "MB", "GB"),
 }
+METRICS = tuple(_UNITS_OF)
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from config import audit
+from loadtests import curves, limits, plan_files
 from loadtests.plans import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,8 +40,25 @@ def test_every_invariant_is_documented() -> None:
 
 
 def test_every_scenario_is_documented() -> None:
-    documented = re.findall(r"^\| `(\w+)` \|", (DOCS / "laboratory.md").read_text(), re.MULTILINE)
-    assert set(documented) == set(SCENARIOS)
+    table = section("laboratory.md", "The laboratory")
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(SCENARIOS)
+
+
+def test_every_plan_key_shape_and_metric_is_documented() -> None:
+    plans, table = section("laboratory.md", "Plans"), section("laboratory.md", "Limits")
+    assert [name for name in plan_files.reference() if name not in plans] == []
+    assert [kind for kind in curves.KINDS if not re.search(rf"\b{kind}\b", plans)] == []
+    keys = [key for _, keys in curves.KINDS.values() for key in keys]
+    assert [key for key in (*plan_files.FIELDS, *keys) if not re.search(rf"\b{key}\b", plans) and key != "name"] == []
+    metrics = set(limits.METRICS) - {"latency"}
+    assert [metric for metric in metrics if not re.search(rf"\b{metric}\b", table)] == []
+
+
+def section(page: str, heading: str) -> str:
+    """The text below one heading, to the next one."""
+    found = re.search(rf"^#+ {heading}\n(.*?)(?=^## |\Z)", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.parametrize(
