@@ -136,6 +136,8 @@ class Conductor:
             self._look_after_the_crew()
             if self._file.full:
                 self.stop(self._file.full, at_once=True)
+            if self.elapsed > self._arrivals[-1].moment:
+                self._crew.give_up_free_slots()  # nobody is left for whoever might still join
             if self.elapsed > self.plan.hard_stop_seconds:
                 self.stop("hard stop", at_once=True)
             if self._stopped and self._stopped[1] and time.monotonic() > self._left_by:
@@ -179,6 +181,8 @@ class Conductor:
             content = talk.hear(kind, msg.data)
         except BadSeal as error:
             say("event", text=f"a worker was not listened to: {error}")
+            if member is None:
+                self._runner.send_message("quit", client_id=client)
             return
         if kind == "hello" and member is None:
             self._welcome(client, content)

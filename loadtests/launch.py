@@ -90,6 +90,10 @@ class Conductor:
                 continue
             yield said
 
+    def kill(self) -> None:
+        """It has not ended when it had to; its workers leave when it is gone."""
+        self.process.kill()
+
     def end(self) -> int:
         """Its exit code; negative: the signal that ended it."""
         if self.process.stdin is not None:
@@ -126,6 +130,7 @@ def drive(
     when all workers are, and says the moment (of time.time()) of the run's second 0; what it raises ends the run."""
     conducted = Conducted(ended_by="the conductor died")
     conductor = Conductor(order)
+    overdue: threading.Timer | None = None
     with _interrupts_to(conductor.process):
         try:
             for said in conductor.says():
@@ -135,6 +140,9 @@ def drive(
                     case "ready":
                         conducted.began = ready(conductor)
                         conductor.begin(conducted.began)
+                        overdue = threading.Timer(order.plan.hard_stop_seconds + OVERTIME_SECONDS, conductor.kill)
+                        overdue.daemon = True
+                        overdue.start()
                     case "progress":
                         conducted.seconds = float(said["progress"]["elapsed"])
                         show(said["progress"])
@@ -144,6 +152,8 @@ def drive(
                         conducted.ended_by, conducted.workers = str(said["ended_by"]), said["workers"]
                         conducted.seconds = max(0.0, float(said["seconds"]))
         finally:
+            if overdue is not None:
+                overdue.cancel()
             code = conductor.end()
     if code:
         conducted.ended_by = f"the conductor died ({f'signal {-code}' if code < 0 else f'exit {code}'})"

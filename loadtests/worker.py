@@ -62,6 +62,7 @@ class Worker:
         self._runner = environment.create_worker_runner(host, port)
         for kind in ("who", "order", "begin", "stop", "bye"):
             self._runner.register_message(f"lab.{kind}", partial(self._heard, kind))
+        gevent.spawn(self._when_dismissed)
         self._runner.send_message("lab.knock", None)
 
     def run(self) -> None:
@@ -99,6 +100,12 @@ class Worker:
             for waiting in (self._order, self._begin):
                 if not waiting.ready():
                     waiting.set(None)
+
+    def _when_dismissed(self) -> None:
+        """Locust's runner ends when it is told to quit: no share was left, or the run is over."""
+        self._runner.greenlet.join()
+        self.stop("dismissed", at_once=True)
+        self._bye.set()
 
     def _target(self, plan: Plan, *, away: bool) -> Target:
         """On the conductor's machine the target has just said that it may be driven. Elsewhere the same name may be

@@ -45,7 +45,14 @@ def drive(tmp_path: Path) -> Drive:
     return run
 
 
-def driven(plan: plans.Plan, run_dir: Path, links: dict[int, Invitation], *, began: float) -> list[Frame]:
+def driven(
+    plan: plans.Plan,
+    run_dir: Path,
+    links: dict[int, Invitation],
+    *,
+    began: float,
+    may_begin: Callable[[], bool] = lambda: True,
+) -> list[Frame]:
     """The frames of all arrivals of a plan, driven to their end by one share."""
     clock = seconds_since(began)
     recorder = Recorder(worker=1, clock=clock)
@@ -69,7 +76,7 @@ def driven(plan: plans.Plan, run_dir: Path, links: dict[int, Invitation], *, beg
         visitors={name: partial(SCENARIOS[name], crowd) for name in plan.mix},
         clock=clock,
         report=frames.append,
-        may_begin=lambda: True,
+        may_begin=may_begin,
     )
     driving.start()
     while not driving.over and clock() < plan.hard_stop_seconds:

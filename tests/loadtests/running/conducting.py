@@ -88,7 +88,7 @@ class Run:
         self.conductor.stop("the test has seen enough")
 
     def workers(self) -> list[psutil.Process]:
-        return psutil.Process(self.conductor.process.pid).children()
+        return list(psutil.Process(self.conductor.process.pid).children())
 
     def _ready(self, conductor: launch.Conductor) -> float:
         self.conductor = conductor
@@ -114,7 +114,7 @@ def gone(processes: list[psutil.Process]) -> None:
 
 def _alive(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 

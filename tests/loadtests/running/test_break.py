@@ -48,4 +48,5 @@ def test_a_host_that_is_no_target_is_sent_nothing(tmp_path: Path) -> None:
         done = broken(sale.url, tmp_path / "break")
         assert not sale.emails
     assert done.returncode == 3
+    assert not (tmp_path / "break").exists()
     assert "not declared itself a load target" in done.stderr

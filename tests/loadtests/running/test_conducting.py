@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings
 
 from loadtests import framefile
+from tests.deadline import until
 
 from ..small_sale import Answer, SmallSale, position, right, serving
 from .conducting import Run, accounted, gone, kill, plan_at
@@ -155,10 +156,11 @@ def test_workers_of_other_machines_join_with_the_key_and_send_their_evidence_hom
         run = Run(plan, run_dir, local=0, remote=1, key=key, mark="of another machine")
         try:
             measured = run.go(listening)
+            until(lambda: all(process.poll() is not None for process in joined), "workers end with the run")
         finally:
             for process in joined:
-                process.terminate()
-                process.wait(60)
+                process.kill()
+                process.wait()
         emails = sorted(sale.emails)
     assert measured["visitors"]["finished"] == 5
     assert [worker["host"] == "here" for worker in measured["workers"]] == [False]

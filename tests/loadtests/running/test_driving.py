@@ -1,11 +1,16 @@
 """A share of a run, driven against a real server: the small one, whose faults and latencies are known."""
 
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..conftest import Drive
+from loadtests import plans
+from loadtests.driving import NO_WORD
+
+from ..conftest import Drive, driven
 from ..small_sale import Answer, SmallSale, payment, position, right, serving
 
 LINKS = [f"/i/token-{number}/" for number in range(5)]
@@ -172,3 +177,23 @@ def test_a_dead_target_ends_in_order_with_a_record(drive: Drive) -> None:
     measured = drive(url, users=3)
     assert measured["visitors"]["gave_up"] == 3
     assert measured["total"]["failure"] == 3
+
+
+def test_a_worker_that_hears_nothing_lets_nobody_in(tmp_path: Path) -> None:
+    with serving() as sale:
+        plan = plans.make(
+            scenario="signup",
+            users=4,
+            rate=100.0,
+            duration=None,
+            arrivals="constant",
+            time_scale=0.001,
+            seed=7,
+            host=sale.url,
+        )
+        answers = iter([True, False, False, True])
+        frames = driven(plan, tmp_path, {}, began=time.time(), may_begin=lambda: next(answers))
+        assert len(sale.emails) == 2
+    assert sum(frame.arrivals.total() for frame in frames) == 2
+    assert sum(frame.unmet.total() for frame in frames) == 2
+    assert sum(frame.notes[NO_WORD] for frame in frames) == 2
