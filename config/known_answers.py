@@ -65,7 +65,7 @@ def _answer(request: HttpRequest, programme: Programme, kind: str) -> HttpRespon
     body = b"." * programme.size
     if kind == "close":
         _hang_up(request)
-        return HttpResponse(status=500)  # to nobody
+        return HttpResponse()  # to nobody
     if kind == "half":
         response = StreamingHttpResponse(_half(request, body), content_type="text/plain")
     elif programme.slow and kind == "200":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 import time
@@ -124,6 +126,25 @@ def _asked_alone(known: KnownServer, programme: str) -> None:
     connection.request("GET", f"{address.path}?{address.query}")
     connection.getresponse().read()
     connection.close()
+
+
+def test_time_in_which_it_did_not_run_is_told(known: KnownServer) -> None:
+    """A request that came while the server was held up was received when it came, not when it was read."""
+    known.forget()
+    address = urlsplit(known.address("name=held"))
+    with socket.create_connection((address.hostname or "", address.port or 0)) as caller:
+        os.kill(known.pid, signal.SIGSTOP)
+        try:
+            caller.sendall(f"GET {address.path}?{address.query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            sent = time.monotonic()
+            time.sleep(0.2)  # the stall that is to be seen
+            stalled = time.monotonic() - sent
+        finally:
+            os.kill(known.pid, signal.SIGCONT)
+        assert caller.recv(1_000).startswith(b"HTTP/1.1 200")
+        whole = time.monotonic() - sent
+    told = known.truth()["by"]["held"]["right_ms"]["max"] / 1e3
+    assert stalled * 0.999 <= told <= whole * 1.002 + 0.001
 
 
 def test_a_mistake_is_answered_and_the_connection_stays(ask: Callable[..., tuple[int, bytes, float]]) -> None:
