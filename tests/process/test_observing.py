@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from loadtests import probes
+from loadtests.beside import Running
+from loadtests.target import Target
 from tests.deadline import until
 from tests.process.conftest import Served
 
@@ -71,6 +76,39 @@ def test_every_process_counts_into_the_same_answer(served: Served) -> None:
     until(lambda: samples(served).get(sent, 0) >= 2, "the worker's count")
     mails = ("stampede_outbox_messages", "sent")  # counted every few seconds
     until(lambda: samples(served)[mails] == samples(served)["stampede_line_numbered", ""] == 2, "every mail is sent")
+
+
+def test_the_laboratory_watches_every_process_from_outside_and_finds_its_own_requests_counted(
+    served: Served, tmp_path: Path
+) -> None:
+    plan: Any = None  # which no probe looks at
+    target = Target("http", "127.0.0.1", served.port, "127.0.0.1")
+    events: list[str] = []
+    beside, file = probes.Probes(), tmp_path / probes.FILE
+    beside.start(Running("run", tmp_path, plan, target, time.time(), lambda why: None, events.append))
+    for _ in range(25):
+        with urllib.request.urlopen(f"{served.url}/api/board", timeout=30) as answer:
+            answer.read()
+    told = ('"web.busy"', '"tcp.retransmits"', '"cpu_busiest": 0')
+    until(lambda: file.exists() and all(word in file.read_text() for word in told), "a second of everything")
+    beside.stop()
+    seen = probes.read(tmp_path)
+    assert seen is not None
+    programs = {"web", "worker", "clock", "follower", "chain"}
+    assert programs <= set(seen["groups"])
+    assert [max(values) for name, values in _known(seen, "processes").items() if name == "web"] == [3]  # and its master
+    assert all(max(values) > 1_000_000 for values in _known(seen, "rss_bytes").values())
+    assert {"web.backlog", "web.threads", "tcp.retransmits"} <= set(seen["gauges"])
+    assert probes.counted.read(tmp_path) == {
+        "by": "application",
+        "requests": 25,
+        "routes": {"ico:board_api GET 2xx": 25},
+    }
+    assert events == []
+
+
+def _known(seen: dict[str, Any], figure: str) -> dict[str, list[float]]:
+    return {name: [value for value in row[figure] if value is not None] for name, row in seen["groups"].items()}
 
 
 def test_promtool_finds_no_fault(served: Served, tmp_path: Path) -> None:
