@@ -48,11 +48,12 @@ def handle(options: dict[str, Any], console: Console) -> int:
 
 def _list(kept: ledger.Ledger, last: int, console: Console) -> None:
     table = Table(box=None, pad_edge=False)
-    for name in ("run", *spreadsheet.COLUMNS[:2], *spreadsheet.COLUMNS[3:8]):
-        table.add_column(name, no_wrap=name in ("run", "Date", "Time"))
+    for name in ("run", "Date", "Time", "plan", "Users", "/s", "Results"):
+        table.add_column(name, no_wrap=name != "Results")
     rows = list(zip(kept.entries, spreadsheet.rows(kept.entries), strict=True))
     for entry, row in rows[-last:] if last > 0 else []:
-        table.add_row(entry.run_id, *(row[name] for name in (*spreadsheet.COLUMNS[:2], *spreadsheet.COLUMNS[3:8])))
+        figures = (row["Users"], row["Users/Second"], row["Results"])
+        table.add_row(entry.run_id, row["Date"], row["Time"], str(entry.run["name"]), *figures)
     console.print(table)
     if kept.torn:
         console.print(f"{kept.torn} lines of the ledger cannot be read any more: a crash tore them")
