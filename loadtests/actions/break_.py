@@ -41,7 +41,7 @@ def handle(options: dict[str, Any], console: Console) -> int:
         precision=options["precision"],
         most_runs=options["most_runs"],
     )
-    breaking = Breaking(plan, goal, options, chosen.begin(options, "break"), console)
+    breaking = Breaking(plan, goal, options, chosen.begin(options, "break", [plan]), console)
     console.print(f"[bold]break {plan.name}[/] at {plan.host}: {', '.join(plan.limits)}", soft_wrap=True)
     try:
         breaking.search()

@@ -3,12 +3,14 @@
 import shlex
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from loadtests import audit, many, plan_files
+from loadtests import audit, challenge, many, plan_files, runs
 from loadtests.plans import Plan
 
 
@@ -39,11 +41,14 @@ def plan(options: dict[str, Any], *, what: str | None = None, host: str | None =
         allow=tuple(options["allow_host"]) if options["allow_host"] else None,
     )
     many.demand_repeatable(chosen)
-    return chosen
+    return replace(chosen, environment=chosen.environment or settings.LOAD_TARGET or challenge.DEMO)
 
 
-def begin(options: dict[str, Any], what: str) -> many.Runs:
-    """The folder of an action that is called so. Raises `RunDirUnusable`."""
+def begin(options: dict[str, Any], what: str, plans: Iterable[Plan]) -> many.Runs:
+    """The folder of an action that is called so, once all that it will drive have said that they are load targets.
+    Raises `RunDirUnusable`, `TargetRefused`."""
+    for each in plans:
+        runs.admitted(each)
     command = shlex.join(["manage.py", *sys.argv[1:]])
     return many.begin(chosen=options["run_dir"], root=settings.BASE_DIR / "runs", what=what, command=command)
 

@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def handle(options: dict[str, Any], console: Console) -> int:
     sides = plans(options)
-    runs = chosen.begin(options, "compare")
+    runs = chosen.begin(options, "compare", sides.values())
     try:
         found = compared(sides, options, runs, seed=options["seed"], console=console)
     except (many.Interrupted, comparing.Unbelievable, compare.TooFewBlocks, KeyboardInterrupt) as error:

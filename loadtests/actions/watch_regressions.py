@@ -30,7 +30,7 @@ def handle(options: dict[str, Any], console: Console) -> int:
     if options["every"] <= 0 or options["times"] < 0:
         raise PlanMistake("--every", "must be above 0, and --times not below it")
     sides = compare.plans(options)
-    runs = chosen.begin(options, "watch")
+    runs = chosen.begin(options, "watch", sides.values())
     watching = Watching(sides, options, runs, console)
     began, number = time.monotonic(), 0
     while not options["times"] or number < options["times"]:

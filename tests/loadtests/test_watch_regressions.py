@@ -13,6 +13,7 @@ from loadtests.actions import watch_regressions
 from loadtests.compare import Answer, Comparison, Effect
 from loadtests.plans import PlanMistake
 from loadtests.target import TargetRefused
+from tests.loadtests.small_sale import serving
 
 SLOWER, OTHER, SAME, NOISY = (
     Comparison(answer, (Effect(name, 0.1, 0.05, 0.15, 0.01, 0.04, 0.01, answer),), 8, 0.05, ())
@@ -26,7 +27,7 @@ SLOWER, OTHER, SAME, NOISY = (
 
 
 @pytest.fixture
-def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Runs the action with these answers, one for each comparison; gives its exit code and the lines it wrote."""
 
     def watch(*answers: Comparison | Exception, times: int = 1) -> tuple[int, list[dict[str, Any]]]:
@@ -41,14 +42,15 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(watch_regressions.compare, "compared", compared)
         options = {
             **dict.fromkeys(("time_scale", "timeout", "limit", "environment", "allow_host", "b", "rate")),
-            **{"plan": "signup", "a": "http://127.0.0.1:1", "plan_b": "small-signup", "seed": 1, "blocks": 8},
+            **{"plan": "signup", "a": sale.url, "plan_b": "small-signup", "seed": 1, "blocks": 8},
             **{"seconds": 5.0, "margin": 0.05, "every": 0.001, "times": times, "run_dir": tmp_path / "watch"},
         }
         code = watch_regressions.handle(options, Console(quiet=True))
         assert next(left, None) is None, "fewer comparisons were made"
         return code, [json.loads(line) for line in (tmp_path / "watch" / "watch.jsonl").read_text().splitlines()]
 
-    return watch
+    with serving() as sale:
+        yield watch
 
 
 def test_one_regression_alone_is_no_alarm(watched: Any) -> None:
