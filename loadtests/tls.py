@@ -27,8 +27,8 @@ class TlsConnection(Connection):
 
     __slots__ = ("_from_wire", "_sealed", "_shaken", "_tls", "_to_wire")
 
-    def __init__(self, wires: "Wires", sock: Any, trust: ssl.SSLContext, host: str) -> None:
-        super().__init__(wires, sock)
+    def __init__(self, wires: "Wires", sock: Any, connected: bool, trust: ssl.SSLContext, host: str) -> None:
+        super().__init__(wires, sock, connected)
         self._from_wire, self._to_wire = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = trust.wrap_bio(self._from_wire, self._to_wire, server_hostname=host)
         self._shaken = False
@@ -42,7 +42,9 @@ class TlsConnection(Connection):
         self._shake()
 
     def _send(self) -> None:
-        if self._shaken and self._outgoing:
+        if not self._shaken:
+            return self._shake()
+        if self._outgoing:
             plain, self._outgoing = self._outgoing, b""
             self._tls.write(plain)
             self._begun()
@@ -56,11 +58,11 @@ class TlsConnection(Connection):
     def _shake(self) -> None:
         try:
             self._tls.do_handshake()
-            self._shaken = True
         except ssl.SSLWantReadError:
-            pass
+            return self._flush()
         except ssl.SSLError as error:
             return self._break(f"TLS: {error.reason or error}")
+        self._shaken = True
         self._send()
 
     def _take(self, received: bytes, at: float) -> None:

@@ -67,12 +67,12 @@ class Connection:
         "serial",
     )
 
-    def __init__(self, wires: "Wires", sock: Any) -> None:
+    def __init__(self, wires: "Wires", sock: Any, connected: bool) -> None:
         self._wires = wires
         self._socket = sock
         self._descriptor: int = sock.fileno()
-        self._connected = False
-        self._watched = OUT
+        self._connected = connected
+        self._watched = IN if connected else OUT
         self._outgoing = b""
         self._reader: Reader | None = None
         self.exchange: Any = None

@@ -14,7 +14,7 @@ from typing import Any
 from loadtests import tls
 from loadtests.reading import Reader
 from loadtests.target import Target
-from loadtests.wire import OUT, Connection, Owner, named
+from loadtests.wire import IN, OUT, Connection, Owner, named
 
 _BATCH = 512
 _IP_BIND_ADDRESS_NO_PORT = 24  # Linux, <linux/in.h>: the port is chosen by connect, for this destination
@@ -43,7 +43,7 @@ class Wires:
         self._readers: list[Reader] = []
         self._family = _socket.AF_INET6 if ":" in target.address else _socket.AF_INET
         self._address = (target.address, target.port)
-        self._make: Callable[[Wires, Any], Connection] = _made_for(target)
+        self._make: Callable[[Wires, Any, bool], Connection] = _made_for(target)
         self._sources: Iterator[str] | None = _round(sources) if sources else None
 
     def __len__(self) -> int:
@@ -63,13 +63,18 @@ class Wires:
                 sock.setsockopt(_socket.SOL_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
                 sock.bind((next(self._sources), 0))
             failed = sock.connect_ex(self._address)
-            if failed not in (0, errno.EINPROGRESS):
+            if failed == errno.EINPROGRESS:
+                # On one machine it stands by now. Asked at once, for the next look at all sockets may be a while off,
+                # and that while is ours and not the target's.
+                failed = sock.connect_ex(self._address)
+            stands = failed in (0, errno.EISCONN)
+            if not stands and failed not in (errno.EINPROGRESS, errno.EALREADY):
                 raise OSError(failed, named(failed))
-            self._epoll.register(sock.fileno(), OUT)
+            self._epoll.register(sock.fileno(), IN if stands else OUT)
         except BaseException:
             sock.close()
             raise
-        connection = self._open[sock.fileno()] = self._make(self, sock)
+        connection = self._open[sock.fileno()] = self._make(self, sock, stands)
         return connection
 
     def turn(self, timeout: float) -> None:
@@ -121,11 +126,11 @@ def _round(sources: Sequence[str]) -> Iterator[str]:
         yield from sources
 
 
-def _made_for(target: Target) -> Callable[[Wires, Any], Connection]:
+def _made_for(target: Target) -> Callable[[Wires, Any, bool], Connection]:
     if target.scheme != "https":
         return Connection
     trust = tls.context()
-    return lambda wires, sock: tls.TlsConnection(wires, sock, trust, target.host)
+    return lambda wires, sock, stands: tls.TlsConnection(wires, sock, stands, trust, target.host)
 
 
 def _epoll() -> Any:
