@@ -46,7 +46,7 @@ def read(folder: Path) -> dict[str, Any] | None:
         return None
     if not isinstance(found, dict) or found.get("format") != FORMAT or found.get("bearer") != bearer():
         return None
-    return found
+    return {name: value for name, value in found.items() if name != "rungs"}  # how it came about is in the file
 
 
 def revoke(folder: Path) -> None:
