@@ -20,7 +20,8 @@ from loadtests.breaking import Mark, Point
 KEPT = 0.7  # of the best throughput; less than that is a breakdown
 ANSWERED = 0.95  # of what was offered; more than that is all
 REFUSED = 0.05  # wrong answers, as a share; less is no way of shedding load
-CALM_SECONDS = 3  # so many good seconds in a row, and none bad after them
+CALM_SECONDS = 3  # so many good seconds in a row
+CALM_SHARE = 0.9  # of all seconds from there to the run's end: machines hiccup in calm times as well
 
 
 class Way(Enum):
@@ -70,12 +71,16 @@ def how(points: Sequence[Point]) -> Breaking:
 
 
 def recovery_seconds(good: Sequence[bool | None], *, ends_at: int) -> float | None:
-    """How long after the overload's end the limits hold for good: the first second from which on none is bad, and at
-    least CALM_SECONDS are good. None: not within the run. `good`: by second of it; None where nothing was asked."""
+    """How long after the overload's end the limits hold again: the first second that begins CALM_SECONDS good ones, and
+    after which all but a hiccup are good. None: not within the run. `good`: by second of it; None where nothing was
+    asked."""
     later = list(good[ends_at:])
-    bad = [at for at, second in enumerate(later) if second is False]
-    since = bad[-1] + 1 if bad else 0
-    return float(since) if later[since:].count(True) >= CALM_SECONDS else None
+    for since, second in enumerate(later):
+        rest = [each for each in later[since:] if each is not None]
+        calm = len(rest) >= CALM_SECONDS and all(rest[:CALM_SECONDS])
+        if second and calm and sum(rest) >= CALM_SHARE * len(rest):
+            return float(since)
+    return None
 
 
 def _wrong(point: Point) -> str:

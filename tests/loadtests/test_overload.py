@@ -45,11 +45,13 @@ def test_without_a_break_or_without_a_hold_nothing_is_claimed() -> None:
         ([False, False, True, True, True], 2.0),
         ([True, True, True], 0.0),
         ([True, True, True, False, True, True, True], 4.0),  # well, and ill again: not yet recovered at 0
-        ([False, None, True, True, True], 1.0),
+        ([False, None, True, True, True], 2.0),
         ([False, True, True], None),  # too short to know
         ([False, None, None, None, None], None),  # nobody asked any more
         ([False] * 9, None),
+        ([False, *[True] * 9, False, *[True] * 9], 1.0),  # a hiccup
+        ([False, *[True] * 9, False, False, False, *[True] * 5], 13.0),  # more than that
     ],
 )
-def test_recovery_is_the_end_of_the_last_bad_second(good: list[bool | None], seconds: float | None) -> None:
+def test_recovery_begins_with_calm_and_is_for_good(good: list[bool | None], seconds: float | None) -> None:
     assert recovery_seconds([True, False, *good], ends_at=2) == seconds
