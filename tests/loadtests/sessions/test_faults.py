@@ -250,3 +250,26 @@ def test_everybody_leaves_at_once(serve: Serve, drive: Drive) -> None:
     assert (driven.tallies, driven.in_flight, driven.frame.connections) == ({}, 0, 0)
     assert driven.frame.notes == {"requests cut off by the end": 1}
     assert driven.frame.sent == 1
+
+
+def test_connections_are_made_from_several_addresses_in_turn(serve: Serve, drive: Drive) -> None:
+    """One address has 28,000 ports to one target."""
+    seen: list[str] = []
+
+    def play(wire: Wire, number: int) -> None:
+        seen.append(wire.socket.getpeername()[0])
+        while wire.request():
+            wire.send(answer())
+
+    with serve(play) as server:
+        four = [asks("GET") for _ in range(4)]
+        driven = drive(server.target, *four, sources=("127.0.0.2", "127.0.0.3"))
+    assert driven.outcomes() == {"success": 4}
+    assert sorted(seen) == ["127.0.0.2"] * 2 + ["127.0.0.3"] * 2
+
+
+def test_a_source_that_is_none_of_this_machines_addresses_is_said(serve: Serve, drive: Drive) -> None:
+    with serve(always(answer())) as server:
+        driven = drive(server.target, asks("GET"), sources=("192.0.2.1",))
+    assert driven.outcomes() == {"failure": 1}
+    assert (driven.frame.sent, server.requests) == (0, [])
