@@ -69,7 +69,8 @@ def readers(found: parts.Parts) -> list[Reader]:
     if found.status_url:
         there.append(servers.Nginx(found.status_url, limit=found.connections))
     for node, url in found.databases.items():
-        lag = servers.Lag(servers.MariaDB(node, found.databases["primary"])).of if node != "primary" else None
+        primary = found.databases.get("primary") if node != "primary" else None
+        lag = servers.Lag(servers.MariaDB("primary", primary)) if primary else None
         there.append(servers.MariaDB(node, url, lag))
     if found.redis:
         there.append(servers.Redis(found.redis))

@@ -78,11 +78,11 @@ def stub_status(body: bytes) -> tuple[int, ...]:
 
 @dataclass(slots=True)
 class MariaDB:
-    """One server. With a `primary`'s source of positions it is a replica, and tells how far behind it is."""
+    """One server. With a `lag` it is a replica, and tells how far behind it is."""
 
     node: str
     url: str = field(repr=False)
-    lag: "Callable[[str], float | None] | None" = None
+    lag: "Lag | None" = None
     clock: Callable[[], float] = time.monotonic
     _rates: Rates = field(default_factory=Rates)
     _connection: Any = None
@@ -101,6 +101,8 @@ class MariaDB:
         return {"gauges": {f"{self.name}.{name}": value for name, value in found.items()}}
 
     def _read(self) -> dict[str, float | None]:
+        if self.lag is not None:
+            self.lag.look()
         now = self.clock()
         status = {name: float(value) for name, value in self._ask("SHOW GLOBAL STATUS") if _is_number(value)}
         ((limit, own_limit, position),) = self._ask(
@@ -111,7 +113,7 @@ class MariaDB:
         found |= self._rates.of(grown, at=now)
         found["max_connections"] = float(min(limit, own_limit or limit))
         if self.lag is not None:
-            found["lag_seconds"] = self.lag(str(position))
+            found["lag_seconds"] = self.lag.of(str(position))
         return found
 
     def position(self) -> str:
@@ -135,6 +137,8 @@ class MariaDB:
             with suppress(Exception):  # it broke before
                 self._connection.close()
         self._connection = None
+        if self.lag is not None:
+            self.lag.close()
 
 
 def _connected(url: str) -> Any:
@@ -158,26 +162,28 @@ def _is_number(text: Any) -> bool:
 
 @dataclass(slots=True)
 class Lag:
-    """How old what a replica shows is, as `config/replicas.py` reckons it: by positions, without a privilege."""
+    """How old what a replica shows is, as `config/replicas.py` reckons it: by positions, without a privilege. The
+    primary is looked at first: what it held then the replica holds, or is behind."""
 
     primary: MariaDB
     clock: Callable[[], float] = time.monotonic
     _sightings: Any = None
+    _newest: float = 0.0
 
-    def of(self, reached: str) -> float | None:
-        """Seconds; None as long as the primary was never seen where the replica is. To be exact to a look's distance
-        the replica's position must have been read before this is asked."""
+    def look(self) -> None:
         from config.replicas import Sightings, position  # here: a generator process never loads Django
 
         self._sightings = self._sightings or Sightings()
-        at = self.clock()
-        primary = self.primary.position()
-        if position(primary) == position(reached):
-            self._sightings.add(position(primary), at)
-            return 0.0
+        self._newest = self.clock()
+        self._sightings.add(position(self.primary.position()), self._newest)
+
+    def of(self, reached: str) -> float | None:
+        """Seconds, of a replica that was seen at this position after the last look; None as long as the primary was
+        never seen where it is."""
+        from config.replicas import position
+
         held = self._sightings.last_held(position(reached))
-        self._sightings.add(position(primary), at)
-        return None if held is None else at - held
+        return None if held is None else self._newest - float(held)
 
     def close(self) -> None:
         self.primary.close()

@@ -188,3 +188,23 @@ def test_what_was_counted_is_the_difference_and_nothing_when_the_target_began_an
     assert counted.between(after, before) is None
     assert counted.between(None, after) is None
     assert counted.between(before, counted.Count("edge", 25)) is None
+
+
+def test_a_replica_is_as_old_as_the_last_moment_whose_every_write_it_holds() -> None:
+    moments, positions = iter((10.0, 11.0, 12.0)), iter(("0-1-5", "0-1-9", "0-1-9"))
+
+    @dataclass
+    class Primary(servers.MariaDB):
+        def position(self) -> str:
+            return next(positions)
+
+    lag = servers.Lag(Primary("primary", "mysql://nobody@nowhere/"), clock=lambda: next(moments))
+    lag.look()
+    assert lag.of("0-1-4") is None  # it is behind everything that was seen
+    assert lag.of("0-1-5") == 0.0
+    lag.look()
+    assert lag.of("0-1-8") == 1.0
+    assert lag.of("0-1-12") == 0.0  # it holds more than the primary was seen with
+    lag.look()
+    assert lag.of("0-1-8") == 2.0
+    assert lag.of("0-1-9") == 0.0
