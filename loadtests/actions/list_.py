@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 from rich.console import Console
-from rich.table import Table
 
 from loadtests import live
 
@@ -20,15 +19,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def handle(options: dict[str, Any], console: Console) -> int:
-    table = Table(box=None, pad_edge=False)
-    for name in ("run", "since", "arrived", "state", "plan", "folder"):
-        table.add_column(name, no_wrap=name != "plan", overflow="fold")
     found = list(live.below(folders(options)))
     for run in found:
-        arrived = f"{run.progress.get('arrived', 0)}/{run.progress.get('planned', '?')}"
-        since = f"{time.time() - run.since:.0f} s"
-        table.add_row(run.run_id, since, arrived, _state(run), run.title, str(run.run_dir))
-    console.print(table if found else "no run is going on")
+        arrived = f"{run.progress.get('arrived', 0)}/{run.progress.get('planned', '?')} arrived"
+        line = f"{run.run_id}  {_state(run)} since {time.time() - run.since:.0f} s  {arrived}  {run.title}"
+        console.print(f"{line}\n        {run.run_dir}", soft_wrap=True, markup=False)
+    if not found:
+        console.print("no run is going on")
     return 0
 
 

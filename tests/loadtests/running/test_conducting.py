@@ -13,7 +13,8 @@ import psutil
 import pytest
 from django.conf import settings
 
-from loadtests import framefile
+from loadtests import framefile, live, record
+from loadtests.verdict import Outcome
 from tests.deadline import until
 
 from ..small_sale import Answer, SmallSale, position, right, serving
@@ -56,30 +57,49 @@ def test_a_killed_worker_is_replaced_nobody_is_used_twice_and_the_loss_is_stated
     assert any("takes over" in event for event in run.events)
 
 
-@pytest.mark.parametrize(("twice", "ended_by"), [(False, "interrupt"), (True, "second interrupt")])
-def test_an_interrupt_lets_the_present_finish_and_a_second_one_does_not(
-    run_dir: Path, twice: bool, ended_by: str
-) -> None:
+def test_a_second_interrupt_lets_nobody_finish(run_dir: Path) -> None:
     def interrupt(run: Run) -> None:
         run.conductor.process.send_signal(signal.SIGINT)
 
     def script(method: str, path: str, form: dict[str, str], sale: SmallSale) -> Answer:
-        if twice and run.events and not again:
+        if run.events and not again:
             again.append(True)
             interrupt(run)
         return right(method, path, form, sale)
 
     again: list[bool] = []
     with serving(script) as sale:
-        # Those who are to be cut off stay half a minute.
-        run = Run(plan_at(sale.url, time_scale=0.1 if twice else 0.002), run_dir, interrupt)
+        run = Run(plan_at(sale.url, time_scale=0.1), run_dir, interrupt)  # they stay half a minute
         measured = run.go()
     who = measured["visitors"]
-    assert measured["ended_by"] == ended_by
-    assert 1 <= who["arrived"] < 1000
+    assert measured["ended_by"] == "second interrupt"
+    assert who["cut_off"] > 0
     assert accounted(who)
-    assert (who["cut_off"] > 0) is twice
-    assert twice or who["finished"] == who["arrived"]
+
+
+def test_a_run_is_listed_and_stopped_by_somebody_else_and_those_present_finish(run_dir: Path) -> None:
+    def loadtest(*arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "manage.py", "loadtest", *arguments]
+        env = {**os.environ, "STAMPEDE_LOAD_KEY": str(settings.LOAD_KEY), "STAMPEDE_DATA": str(settings.DATA_DIR)}
+        return subprocess.Popen(command, cwd=settings.BASE_DIR, env=env, stdout=subprocess.PIPE, text=True)
+
+    def said(*arguments: str) -> str:
+        with loadtest(*arguments, "--runs", str(run_dir.parent)) as process:
+            return process.communicate(timeout=90)[0]
+
+    with serving() as sale:
+        options = ["--users", "2000", "--rate", "20", "--time-scale", "0.002", "--host", sale.url, "--no-audit"]
+        with loadtest("run", "signup", *options, "--run-dir", str(run_dir)) as run:
+            until(lambda: (found := live.read(run_dir)) and found.progress.get("arrived"), "somebody arrived")
+            assert str(run_dir) in said("list")
+            assert "no more arrivals" in said("stop", run_dir.name)
+            run.communicate(timeout=90)
+    assert run.returncode == Outcome.LIMITS_BROKEN.value, "measured, and not everybody came"
+    results = record.read(run_dir)["results"]
+    assert results["ended_by"] == "interrupt"
+    assert 0 < results["visitors"]["finished"] == results["visitors"]["arrived"] < 2000
+    assert accounted(results["visitors"])
+    assert "no run is going on" in said("list")
 
 
 def test_a_conductor_that_is_killed_takes_its_workers_along_and_leaves_what_was_seen(run_dir: Path) -> None:
