@@ -229,7 +229,7 @@ def of_option(mistake: PlanMistake) -> PlanMistake:
 
 def _of_command_line(plan: Plan) -> Plan | None:
     """The plan that the command line's few options make, if they make one like this."""
-    if len(plan.mix) > 1 or plan.shape.kind not in SPACINGS:
+    if len(plan.mix) > 1 or plan.shape.kind not in SPACINGS or plan.log:
         return None
     return replace(
         Plan(plan.scenario, {plan.scenario: 1.0}, plan.users, plan.shape),

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from loadtests import audit, letters, mailbox, plan_files, plans, progress, record, runs, saying, target
 from loadtests.actions import worker
+from loadtests.replay import mix, preparing
 from loadtests.shapes import SPACINGS
 
 NAME = "run"
@@ -33,6 +34,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="same seed, same arrivals and hesitations (default 1)")
     parser.add_argument("--timeout", type=float, help="seconds an answer may take (default 30)")
     parser.add_argument("--intention", help="what this run is to find out; kept with its record")
+    parser.add_argument("--log", help="replay: an access log, or a pattern of several in quotes")
+    parser.add_argument("--weight", action="append", metavar="KIND=FACTOR", help="replay: as in deals=3")
+    parser.add_argument("--kinds", help="replay: a file of what addresses are called (default: the shop's)")
+    parser.add_argument("--urls", help="replay: a file with one path a line, where the log has routes only")
+    parser.add_argument("--moving", type=float, help="change the shop's data so many times a second meanwhile")
     parser.add_argument("--run-dir", type=Path, help="where to; new or empty (default runs/<time>-<scenario>-<id>)")
     parser.add_argument("--mailbox", type=Path, help="purchase: Maildir with invitations (default: the data folder's)")
     parser.add_argument("--links", type=Path, help="purchase: a file with one invitation link a line, instead")
@@ -71,6 +77,7 @@ def handle(options: dict[str, Any], console: Console) -> int:
 
 def _plan(options: dict[str, Any]) -> plans.Plan:
     given = ("rate", "duration", "arrivals", "time_scale", "seed", "environment", "intention", "processes")
+    given_too = ("log", "kinds", "urls", "moving")
     plan = plan_files.chosen(
         options["plan"],
         default_host=settings.PUBLIC_URL,
@@ -78,9 +85,17 @@ def _plan(options: dict[str, Any]) -> plans.Plan:
         users=options["users"],
         request_timeout=options["timeout"],
         allow=None if options["allow"] is None else tuple(options["allow"]),
-        **{name: options[name] for name in given},
+        weights=_weights(options["weight"]),
+        **{name: options[name] for name in (*given, *given_too)},
     )
     return replace(plan, host=target.resolve(plan.host, allow=plan.allow).url)
+
+
+def _weights(written: list[str] | None) -> dict[str, float] | None:
+    try:
+        return None if written is None else preparing.weights(written)
+    except mix.MixMistake as error:
+        raise plans.PlanMistake("--weight:", str(error)) from error
 
 
 def _links(options: dict[str, Any], plan: plans.Plan, root: Path, console: Console) -> list[mailbox.Invitation]:

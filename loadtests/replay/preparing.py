@@ -70,7 +70,7 @@ def achieved(*, run_dir: Path, answered: Mapping[str, int]) -> dict[str, Any] | 
     if not (run_dir / TOLD).exists():
         return None
     chosen = json.loads((run_dir / TOLD).read_text())["chosen"]
-    counted = {name.removeprefix("replay."): count for name, count in answered.items() if name.startswith("replay.")}
+    counted = {kind: answered.get(f"replay.{kind}", 0) for kind in chosen["pages"]}
     fit = mix.fit(counted, chosen["pages"], pages_of_a_visit=chosen["pages_of_a_visit"])
     return {"planned": chosen["pages"], "achieved": counted, **_fit(fit)}
 

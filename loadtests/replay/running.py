@@ -59,3 +59,14 @@ def _wanted(plan: Plan) -> preparing.Wanted:
         kinds=Path(plan.kinds) if plan.kinds else rules.OUR_KINDS,
         urls=Path(plan.urls) if plan.urls else None,
     )
+
+
+def achieved(run_dir: Path, results: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Planned against achieved pages, of a run's results; None for a run that replayed nothing."""
+    if results is None:
+        return None
+    counted = {
+        name: sum(int(step[kind]) for kind in ("success", "failure", "timeout", "untrue"))
+        for name, step in results["steps"].items()
+    }
+    return preparing.achieved(run_dir=run_dir, answered=counted)

@@ -1,0 +1,62 @@
+"""Access logs: what a replay would make of one, and made-up ones whose truth is known."""
+
+import json
+import tempfile
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from loadtests.plans import PlanMistake
+from loadtests.replay import filling, made_log, mix, preparing, reading, rules, running
+
+NAME = "log"
+HELP = "look into an access log as a replay would, or make one up"
+MISTAKES = (reading.NoLog, preparing.NothingToReplay, mix.MixMistake, rules.KindMistake, filling.NoSample)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "file", type=Path, nargs="+", help="common, combined or JSON, packed or not; several are merged"
+    )
+    parser.add_argument("--make", type=int, metavar="LINES", help="write so many lines into the file instead")
+    parser.add_argument("--seed", type=int, default=1, help="same seed, same log or choice (default 1)")
+    parser.add_argument("--users", type=int, default=1_000, help="so many visits are chosen to be looked at (1000)")
+    parser.add_argument("--weight", action="append", default=[], metavar="KIND=FACTOR", help="as in deals=3")
+    parser.add_argument("--kinds", type=Path, default=rules.OUR_KINDS, help="what addresses are called (default: ours)")
+    parser.add_argument("--urls", type=Path, help="one path a line, where the log has routes only")
+
+
+def handle(options: dict[str, Any], console: Console) -> int:
+    try:
+        return _make(options, console) if options["make"] else _look(options, console)
+    except MISTAKES as error:
+        raise PlanMistake("log:", str(error)) from error
+    except OSError as error:
+        raise PlanMistake("log:", f"cannot be written: {error}") from error
+
+
+def _make(options: dict[str, Any], console: Console) -> int:
+    truth, path = made_log.Truth(), options["file"][0]
+    with path.open("x") as file:
+        file.writelines(
+            f"{line}\n" for line in made_log.lines(count=options["make"], seed=options["seed"], truth=truth)
+        )
+    console.print(f"{path}: {truth.lines:,} lines, {truth.visits:,} visits, {truth.pages.total():,} pages")
+    return 0
+
+
+def _look(options: dict[str, Any], console: Console) -> int:
+    wanted = preparing.Wanted(
+        logs=tuple(options["file"]),
+        weights=preparing.weights(options["weight"]) if options["weight"] else {},
+        kinds=options["kinds"],
+        urls=options["urls"],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        who = range(options["users"])
+        told = preparing.prepare(wanted=wanted, arrivals=who, seed=options["seed"], run_dir=Path(folder))
+    console.print(running.summary(told), soft_wrap=True)
+    console.print_json(json.dumps(told))
+    return 0
