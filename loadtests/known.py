@@ -70,8 +70,9 @@ class Server:
     def stop(self, *_: object) -> None:
         self._stopping = True
 
-    def serve(self) -> None:
-        while not self._stopping:
+    def serve(self, *, parent: int | None = None) -> None:
+        """`parent`: the process with which it ends, however that ends."""
+        while not self._stopping and (parent is None or os.getppid() == parent):
             events = self._wait()
             now = time.monotonic()
             for descriptor, event in events:
@@ -284,6 +285,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--with-parent", action="store_true", help="end with the process that started it")
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -291,7 +293,7 @@ def main() -> None:
     for told in (signal.SIGTERM, signal.SIGINT):
         signal.signal(told, server.stop)
     print(json.dumps({"url": f"http://{server.address[0]}:{server.address[1]}", "pid": os.getpid()}), flush=True)  # noqa: T201
-    server.serve()
+    server.serve(parent=os.getppid() if options.with_parent else None)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ class KnownServer:
 def running(environment: dict[str, str] | None = None) -> Iterator[KnownServer]:
     """A server on a free port of the loopback interface. `environment`: variables beside those of this process."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "loadtests.known"],
+        [sys.executable, "-m", "loadtests.known", "--with-parent"],
         cwd=_ROOT,
         env={**os.environ, **(environment or {})},
         stdout=subprocess.PIPE,
