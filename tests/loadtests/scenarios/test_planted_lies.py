@@ -160,3 +160,18 @@ def test_a_lie_is_found(
 ) -> None:
     found = visit(who(crowd, 1), retell=told(where, lie))
     assert any(wrong.startswith(f"{where} untrue") and sentence in wrong for wrong in found.wrong), found.wrong
+
+
+def test_a_product_that_is_gone_is_a_failure_unless_the_data_moves(crowd: Crowd) -> None:
+    def gone(step: Step) -> Step:
+        return replace(step, path="/shop/p/gone/") if step.name == "cartful.product" else step
+
+    found = visit(Cartful(crowd, 1), meddle=gone)
+    assert (found.wrong, found.gave_up) == (
+        ["cartful.product failure: status 404, expected 200"],
+        "cartful.product",
+    )
+    crowd.moving = True
+    allowed = visit(Cartful(crowd, 2), meddle=gone)
+    assert (allowed.wrong, allowed.gave_up) == ([], None)
+    assert "cartful.cart_add" not in allowed.names
