@@ -99,9 +99,7 @@ def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
     named errors before anything was sent; after that a run ends with a record, whatever happens to it."""
     plan = replace(plan, environment=plan.environment or settings.LOAD_TARGET or challenge.DEMO)
     if around.remote and replaying.NAME in plan.mix:
-        raise RunRefused(
-            "a log is replayed by generators of this machine, where its visits are: leave out --workers"
-        )
+        raise RunRefused("a log is replayed by generators of this machine, where its visits are: leave out --workers")
     target = admitted(plan)
     run_id = record.new_run_id()
     now = datetime.now(UTC)
