@@ -104,7 +104,8 @@ class Limit:
 
     def said(self, value: float) -> str:
         """A measured value in the limit's own unit."""
-        return f"{value / _UNITS.get(self.unit or '', 1.0):.4g}{'' if self.unit is None else self.unit}"
+        number = value / _UNITS.get(self.unit or "", 1.0)
+        return f"{f'{number:,.0f}' if number >= 10_000 else f'{number:.4g}'}{self.unit or ''}"
 
 
 def parse(text: str) -> Limit:

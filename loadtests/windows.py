@@ -39,8 +39,10 @@ class Finding:
     def detail(self) -> str:
         if self.worst is None:
             return "nothing was measured that it could be judged by"
-        where = "in all" if self.limit.window is None else f"at worst, in the {self.limit.window} s to {self.at} s"
-        return f"{self.limit.said(self.worst)} {where}"
+        if self.limit.window is None or self.at is None:
+            return f"{self.limit.said(self.worst)} in all"
+        first = max(0, self.at + 1 - self.limit.window)
+        return f"{self.limit.said(self.worst)} at worst, in the seconds {first} to {self.at}"
 
 
 class Watching:

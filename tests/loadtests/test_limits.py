@@ -170,6 +170,14 @@ def test_a_stop_is_said_in_the_second_in_which_the_window_is_full_and_broken() -
     assert "failed == 0 stop" in [found.limit.text for found in watching.take(wrong)]
 
 
+def test_a_finding_is_said_in_the_limits_own_unit_with_the_seconds_of_its_window() -> None:
+    frames = [frame(at, right=[0.25 if at == 8 else 0.1]) for at in range(5, 12)]
+    highest = Histogram({249_984: 1}).percentile_ms(100) or 0  # of the range that holds 250 ms
+    expected = f"{highest * 1000:,.0f}us at worst, in the seconds 8 to 8"
+    assert judged("max < 300us over 1s", frames).detail == expected
+    assert judged("failed < 5%", frames).detail == "0% in all"
+
+
 # Little's law
 
 
