@@ -287,13 +287,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--with-parent", action="store_true", help="end with the process that started it")
     options = parser.parse_args()
+    parent = os.getppid() if options.with_parent else None  # before it is told where we are, and may go
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     server = Server(listening(options.host, options.port))
     for told in (signal.SIGTERM, signal.SIGINT):
         signal.signal(told, server.stop)
     print(json.dumps({"url": f"http://{server.address[0]}:{server.address[1]}", "pid": os.getpid()}), flush=True)  # noqa: T201
-    server.serve(parent=os.getppid() if options.with_parent else None)
+    server.serve(parent=parent)
 
 
 if __name__ == "__main__":
