@@ -39,16 +39,17 @@ class Moving:
                 f"{running.target.url} is another machine: the shop's data can be moved from there only"
             )
         self._running = running
-        self._process = subprocess.Popen(  # noqa: S603 (our own command)
-            [*self._command, "--seconds", f"{min(86_400.0, running.plan.hard_stop_seconds + 600):.0f}"],
-            cwd=ROOT,
-            env={**os.environ, "STAMPEDE_LOAD_TARGET": running.plan.environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(running.run_dir / "moving.log").open("w"),
-            text=True,
-            start_new_session=True,  # a terminal's Ctrl-C is the run's, which ends this one in its turn
-        )
+        with (running.run_dir / "moving.log").open("w") as log:
+            self._process = subprocess.Popen(  # noqa: S603 (our own command)
+                [*self._command, "--seconds", f"{min(86_400.0, running.plan.hard_stop_seconds + 600):.0f}"],
+                cwd=ROOT,
+                env={**os.environ, "STAMPEDE_LOAD_TARGET": running.plan.environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # a terminal's Ctrl-C is the run's, which ends this one in its turn
+            )
         self._reader = threading.Thread(target=self._read, name="moving", daemon=True)
         self._reader.start()
         self._first.wait(_READY_SECONDS)
