@@ -129,11 +129,12 @@ class _InTurn(dict[int, mailbox.Invitation]):
 
 _LINKS = _invitations()
 # Locust finds user classes among the names of this module.
+_LEFT_OUT = {"replay", *(() if _LINKS else ("purchase",))}  # the visits of a log are chosen by `loadtest run replay`
 for _name, _scenario in SCENARIOS.items():
     globals()[_scenario.__name__] = type(
         _scenario.__name__,
         (Person,),
-        {"scenario": _scenario, "__module__": __name__, "weight": 0 if _name == "purchase" and not _LINKS else 1},
+        {"scenario": _scenario, "__module__": __name__, "weight": int(_name not in _LEFT_OUT)},
     )
 
 
