@@ -13,10 +13,12 @@ import time
 from collections import Counter
 
 from bench.side_by_side import machine
-from loadtests import compare, known_server, stats
-from loadtests.comparing import figures
+from loadtests import stats
+from loadtests.calibrating import known_server
+from loadtests.calibrating.programme import PATH
+from loadtests.comparison import compare
+from loadtests.comparison.comparing import figures
 from loadtests.frames import Recorder, Tally
-from loadtests.programme import PATH
 from loadtests.sessions import Engine
 from loadtests.steps import Journey, Step, Think
 from loadtests.target import Target, resolve

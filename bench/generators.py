@@ -85,7 +85,7 @@ def memory(result: dict[str, Any]) -> str:
 @contextmanager
 def answers() -> Iterator[str]:
     """The small server of known answers, in a process of its own."""
-    command = [sys.executable, "-m", "loadtests.known", "--port", "0"]
+    command = [sys.executable, "-m", "loadtests.calibrating.known", "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield json.loads(process.stdout.readline() if process.stdout else "")["url"]

@@ -1,9 +1,9 @@
-"""Known answers from a load target itself: whatever its query says (`loadtests/programme.py`), so that a generator can
-be judged with everything in between, the edge and the web server included.
+"""Known answers from a load target itself: whatever its query says (`loadtests/calibrating/programme.py`), so that a
+generator can be judged with everything in between, the edge and the web server included.
 
 Only where a load target is declared. An answer holds a thread for as long as it takes, as a slow view does. Each
 process counts and freezes by itself. What a WSGI application cannot do to its caller is left to the small precise
-server (`loadtests/known.py`).
+server (`loadtests/calibrating/known.py`).
 """
 
 import socket
@@ -18,7 +18,7 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from config.load_target import must_be_declared
-from loadtests.programme import FAULTS, Planned, Programme, ProgrammeMistake, parse
+from loadtests.calibrating.programme import FAULTS, Planned, Programme, ProgrammeMistake, parse
 
 PLAYED = ("close", "half")
 _PIECES = 20  # of a body that drips
@@ -42,7 +42,7 @@ class _Playing:
 def _playing(query: str) -> _Playing:
     programme = parse(query)
     if unknown := {kind for kind, _ in programme.answers} & set(FAULTS) - set(PLAYED):
-        raise ProgrammeMistake(f"{', '.join(sorted(unknown))}: only the small server does this (loadtests/known.py)")
+        raise ProgrammeMistake(f"{', '.join(sorted(unknown))}: only loadtests/calibrating/known.py does this")
     return _Playing(programme)
 
 

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 
 from config.secret import MINIMUM_LENGTH
 from ico.chains import chain_ids
-from loadtests import challenge
+from loadtests.guard import challenge
 
 
 def must_be_declared() -> None:

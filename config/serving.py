@@ -21,7 +21,7 @@ from django.core.management import call_command
 from django.utils.crypto import get_random_string
 
 from config import supervising
-from loadtests import challenge
+from loadtests.guard import challenge
 
 START_SECONDS = 60
 STOP_SECONDS = 180  # supervisor stops one program after the other, and gives each 30 s

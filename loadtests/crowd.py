@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from loadtests import identities
-from loadtests.browser import Browser
+from loadtests.browsing.browser import Browser
 from loadtests.mailbox import Invitation
 from loadtests.target import Target
 

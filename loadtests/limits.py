@@ -15,7 +15,7 @@
 | late, staleness | with a statistic: late starts, what visitors saw too late | us, ms, s |
 
 `intended` takes the time from the moment at which the step was to begin. `over 10s`: each window of 10 seconds must
-keep it. `stop`: the run ends when it is broken. How windows are judged: `loadtests/windows.py`.
+keep it. `stop`: the run ends when it is broken. How windows are judged: `loadtests/judgement/windows.py`.
 """
 
 import operator

@@ -15,9 +15,10 @@ from typing import Any, ClassVar
 import gevent
 from locust import FastHttpUser, events, task
 
-from loadtests import challenge, mailbox
-from loadtests.connections import TargetOnly
+from loadtests import mailbox
+from loadtests.browsing.connections import TargetOnly
 from loadtests.crowd import Crowd
+from loadtests.guard import challenge
 from loadtests.scenarios import SCENARIOS
 from loadtests.scenarios.visitor import Visitor
 from loadtests.steps import Answer, GaveUp, Step, Think, Together, Untrue

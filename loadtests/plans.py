@@ -1,7 +1,8 @@
 """A plan: which scenarios in which mix, how many visitors, when they arrive, how fast time runs, from which seed, which
 limits. A plan that exists can be run; what a file or a command line said wrongly is a `PlanMistake`.
 
-It reads no file (`loadtests/plan_files.py` does) and knows neither Django nor Locust: generators are handed it as JSON.
+It reads no file (`loadtests/planning/plan_files.py` does) and knows neither Django nor Locust: generators get it as
+JSON.
 """
 
 import math
@@ -12,8 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from loadtests import limits
-from loadtests.phases import Phase
-from loadtests.phases import of as phases_of
+from loadtests.judgement.phases import Phase
+from loadtests.judgement.phases import of as phases_of
 from loadtests.shapes import SPACINGS, Shape, flat
 
 # What one visitor's journey takes at time scale 1 when every answer is immediate, in seconds, at most: as the scenarios
@@ -131,7 +132,7 @@ class Plan:
         return self.moments()[-1] + self.longest_journey + GRACE_SECONDS
 
     def phases(self) -> list[Phase]:
-        """Which seconds are compared with which, by the plan alone: `loadtests/phases.py`."""
+        """Which seconds are compared with which, by the plan alone: `loadtests/judgement/phases.py`."""
         whole = sum(self.mix.values())
         stays = [
             (weight / whole, self.stay_seconds * self.time_scale or self.journey(scenario))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadtests.framefile import RESERVE, RESERVE_BYTES
+from loadtests.running.framefile import RESERVE, RESERVE_BYTES
 
 FORMAT = 2
 MARK = "run.mark"  # what only this run knows: a worker that reads it here is on this machine

@@ -13,31 +13,20 @@ from typing import Any
 
 from django.conf import settings
 
-from loadtests import (
-    causes,
-    certificate,
-    challenge,
-    framefile,
-    judging,
-    launch,
-    ledger,
-    live,
-    plan_text,
-    probes,
-    record,
-    report,
-    staleness,
-    stats,
-    surroundings,
-)
+from loadtests import causes, ledger, probes, record, report, staleness, stats, surroundings
 from loadtests.beside import Beside, Running
-from loadtests.bystander import Bystander
+from loadtests.calibrating import certificate
 from loadtests.frames import Frame
+from loadtests.guard import challenge
+from loadtests.guard.bystander import Bystander
+from loadtests.judgement import judging
 from loadtests.moving import Moving
+from loadtests.planning import plan_text
 from loadtests.plans import Plan
-from loadtests.progress import Shown
 from loadtests.replay import running as replaying
-from loadtests.shares import unaccounted
+from loadtests.running import framefile, launch, live
+from loadtests.running.progress import Shown
+from loadtests.running.shares import unaccounted
 from loadtests.target import Target
 
 # Between the moment at which everything is ready and the first arrival.

@@ -17,13 +17,13 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
+from loadtests.browsing.reading import Codings, Garbled, Reader
+from loadtests.browsing.visits import Exchange, Group, Session, sentence, unexpected, without_tokens
+from loadtests.browsing.wire import Connection, Unsendable, request_bytes
+from loadtests.browsing.wires import Wires, shortage
 from loadtests.frames import Recorder
-from loadtests.reading import Codings, Garbled, Reader
 from loadtests.steps import Answer, Ending, GaveUp, Journey, Outcome, Step, Think, Together
 from loadtests.target import Target
-from loadtests.visits import Exchange, Group, Session, sentence, unexpected, without_tokens
-from loadtests.wire import Connection, Unsendable, request_bytes
-from loadtests.wires import Wires, shortage
 
 EXPECTED_SECONDS = 0.1
 # The kernel's timer for us counts in milliseconds and rounds up. What is due within half of one is done now: on the

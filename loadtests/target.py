@@ -1,5 +1,5 @@
 """Which host may be driven: this machine, or a host that is named twice, as the target and as allowed. A load generator
-pointed at the wrong name is an attack; that the host itself wants it is asked then (`loadtests/challenge.py`).
+pointed at the wrong name is an attack; that the host itself wants it is asked then (`loadtests/guard/challenge.py`).
 
 The name is resolved once, and the connections go to that address and nowhere else, whatever a redirect, a link in a
 mail or a changed name says.

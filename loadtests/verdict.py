@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from loadtests import validity
-from loadtests.marks import Check, Mark, mark
+from loadtests.judgement import validity
+from loadtests.judgement.marks import Check, Mark, mark
+from loadtests.judgement.windows import Finding
 from loadtests.plans import Plan
-from loadtests.windows import Finding
 
 __all__ = ["Check", "Mark", "Outcome", "Verdict", "judge"]
 

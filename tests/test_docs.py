@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from config import audit
-from loadtests import curves, limits, plan_files
+from loadtests import limits
+from loadtests.planning import curves, plan_files
 from loadtests.plans import SCENARIOS
 
 ROOT = Path(__file__).resolve().parent.parent

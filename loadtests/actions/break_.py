@@ -8,9 +8,10 @@ from typing import Any
 from django.conf import settings
 from rich.console import Console
 
-from loadtests import many, overload, pressure, scalability
 from loadtests.actions import chosen
-from loadtests.breaking import Ask, Bound, Found, Goal, Mark, Point, Purpose, decide
+from loadtests.capacity import overload, pressure, scalability
+from loadtests.capacity.breaking import Ask, Bound, Found, Goal, Mark, Point, Purpose, decide
+from loadtests.comparison import many
 from loadtests.plans import Plan, PlanMistake
 from loadtests.verdict import Outcome
 

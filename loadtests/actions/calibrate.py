@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from rich.console import Console
 
-from loadtests import calibration, certificate, known_server
+from loadtests.calibrating import calibration, certificate, known_server
 
 NAME = "calibrate"
 HELP = "measure this host's generator against known answers, and write its certificate"

@@ -10,7 +10,10 @@ from typing import Any
 
 from django.conf import settings
 
-from loadtests import audit, challenge, many, plan_files, runs
+from loadtests import audit, runs
+from loadtests.comparison import many
+from loadtests.guard import challenge
+from loadtests.planning import plan_files
 from loadtests.plans import Plan
 
 

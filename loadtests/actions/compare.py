@@ -5,10 +5,11 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests import compare, comparing, many, pressure
 from loadtests.actions import chosen
-from loadtests.breaking import Ask, Purpose
-from loadtests.compare import Answer, Comparison
+from loadtests.capacity import pressure
+from loadtests.capacity.breaking import Ask, Purpose
+from loadtests.comparison import compare, comparing, many
+from loadtests.comparison.compare import Answer, Comparison
 from loadtests.plans import Plan, PlanMistake
 
 NAME = "compare"

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from rich.console import Console
 
-from loadtests import live
+from loadtests.running import live
 
 NAME = "list"
 HELP = "the runs that are going on"

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from loadtests import plan_files, plan_text
+from loadtests.planning import plan_files, plan_text
 from loadtests.plans import Plan
 
 NAME = "plans"

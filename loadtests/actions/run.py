@@ -9,9 +9,11 @@ from typing import Any
 from django.conf import settings
 from rich.console import Console
 
-from loadtests import audit, letters, mailbox, plan_files, plans, progress, record, runs, saying, target
+from loadtests import audit, letters, mailbox, plans, record, runs, saying, target
 from loadtests.actions import worker
+from loadtests.planning import plan_files
 from loadtests.replay import mix, preparing
+from loadtests.running import progress
 from loadtests.shapes import SPACINGS
 
 NAME = "run"

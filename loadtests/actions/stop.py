@@ -5,8 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests import live
 from loadtests.actions import list_, watch
+from loadtests.running import live
 
 NAME = "stop"
 HELP = "end a run in order: nobody else arrives, those present finish"

@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests import live, progress
 from loadtests.actions import list_
+from loadtests.running import live, progress
 
 NAME = "watch"
 HELP = "look on at a run that is going on"

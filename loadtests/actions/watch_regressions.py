@@ -10,9 +10,9 @@ from typing import Any
 
 from rich.console import Console
 
-from loadtests import comparing, many
 from loadtests.actions import chosen, compare
-from loadtests.compare import Answer, Comparison, TooFewBlocks
+from loadtests.comparison import comparing, many
+from loadtests.comparison.compare import Answer, Comparison, TooFewBlocks
 from loadtests.plans import Plan, PlanMistake
 from loadtests.target import TargetRefused
 

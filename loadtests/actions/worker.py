@@ -26,7 +26,7 @@ def handle(options: dict[str, Any], console: Console) -> int:
     if not key:
         raise RunRefused(f"a worker proves itself with {KEY}: set it to the secret of whoever conducts the run")
     host, port = options["master"]
-    command = [sys.executable, "-m", "loadtests.worker", host, str(port)]
+    command = [sys.executable, "-m", "loadtests.running.worker", host, str(port)]
     process = subprocess.Popen(command, cwd=settings.BASE_DIR, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603
     if process.stdin is not None:
         process.stdin.write(json.dumps({"key": key.encode().hex()}).encode() + b"\n")

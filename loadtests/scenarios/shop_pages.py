@@ -1,6 +1,6 @@
 """What a visitor reads off a page of the shop: links, prices, what can be chosen, what a form carries. No decisions.
 
-Pages that many people see are read once, as in `loadtests.pages`.
+Pages that many people see are read once, as in `loadtests.browsing.pages`.
 """
 
 import html
@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from loadtests.pages import KEPT
+from loadtests.browsing.pages import KEPT
 from loadtests.steps import Untrue
 
 _LINK = re.compile(r'href="(/shop/(p|c|events)/[^"/?#]+/)"')

@@ -9,10 +9,11 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any, ClassVar, cast
 from urllib.parse import urlencode
 
-from loadtests import identities, pages
-from loadtests.browser import Browser
+from loadtests import identities
+from loadtests.browsing import pages
+from loadtests.browsing.browser import Browser
+from loadtests.browsing.pages import Part
 from loadtests.crowd import Crowd
-from loadtests.pages import Part
 from loadtests.steps import Answer, Check, GaveUp, Journey, Step, Think, Together, Untrue, claim
 from loadtests.target import ForeignHost
 

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from loadtests.programme import PATH
+from loadtests.calibrating.programme import PATH
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from config import load_target
-from loadtests import challenge
-from loadtests.programme import PATH
+from loadtests.calibrating.programme import PATH
+from loadtests.guard import challenge
 
 NONCE = "n" * 24
 

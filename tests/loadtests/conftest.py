@@ -12,9 +12,9 @@ import pytest
 
 from loadtests import plans, stats
 from loadtests.crowd import Crowd
-from loadtests.driving import Driving
 from loadtests.frames import Frame, Recorder
 from loadtests.mailbox import Invitation
+from loadtests.running.driving import Driving
 from loadtests.scenarios import SCENARIOS
 from loadtests.sessions import Engine, seconds_since
 from loadtests.steps import Ending, Outcome

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from django.conf import settings
 
-from loadtests import challenge
+from loadtests.guard import challenge
 from tests.served import served
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loadtests.breaking import Ask, Bound, Found, Goal, Mark, Point, Purpose, decide, search
+from loadtests.capacity.breaking import Ask, Bound, Found, Goal, Mark, Point, Purpose, decide, search
 from loadtests.plans import PlanMistake
 
 Measure = Callable[[Ask], Point]

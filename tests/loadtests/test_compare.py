@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests import compare
-from loadtests.compare import Answer, Block, TooFewBlocks
+from loadtests.comparison import compare
+from loadtests.comparison.compare import Answer, Block, TooFewBlocks
 
 STEPS = ("one.p50", "one.p95", "two.p50", "two.p95")
 

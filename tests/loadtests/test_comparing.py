@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from loadtests import compare, many, plans
+from loadtests import plans
 from loadtests.actions import compare as compare_action
-from loadtests.compare import Answer, Comparison, Effect, TooFewBlocks
-from loadtests.comparing import Comparing, Unbelievable, confirmed, figures, table
+from loadtests.comparison import compare, many
+from loadtests.comparison.compare import Answer, Comparison, Effect, TooFewBlocks
+from loadtests.comparison.comparing import Comparing, Unbelievable, confirmed, figures, table
 from loadtests.frames import Frame
 
 A, B = (

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from geventhttpclient.connectionpool import ConnectionPool
 
-from loadtests.connections import KeptConnection
+from loadtests.browsing.connections import KeptConnection
 
 BEYOND_SELECT = 1500
 

@@ -3,11 +3,12 @@ from typing import Any
 
 import pytest
 
-from loadtests import limits, little, windows
+from loadtests import limits
 from loadtests.frames import Frame, Tally
 from loadtests.histogram import Histogram
-from loadtests.phases import Phase
-from loadtests.seconds import Second
+from loadtests.judgement import little, windows
+from loadtests.judgement.phases import Phase
+from loadtests.judgement.seconds import Second
 from loadtests.steps import Outcome
 
 PHASES = [Phase("warm-up", 0, 5), Phase("ramp", 5, 10), Phase("plateau", 10, 20), Phase("drain", 20, 30)]

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.breaking import Mark, Point, Purpose
-from loadtests.overload import Way, how, recovery_seconds
+from loadtests.capacity.breaking import Mark, Point, Purpose
+from loadtests.capacity.overload import Way, how, recovery_seconds
 
 HELD = [Point(rate, Mark.HELD, answered=rate * 10, p99=20.0) for rate in (10, 50, 100)]
 ABOVE = Point(105, Mark.BROKE, answered=1000, p99=400.0)

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from loadtests import plan_files, plan_text
-from loadtests.curves import KINDS
+from loadtests.planning import plan_files, plan_text
+from loadtests.planning.curves import KINDS
 from loadtests.plans import PlanMistake
 
 HOST = "http://127.0.0.1:8000"

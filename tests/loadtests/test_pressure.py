@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from loadtests import plans, pressure
-from loadtests.breaking import Ask, Mark, Purpose
+from loadtests import plans
+from loadtests.capacity import pressure
+from loadtests.capacity.breaking import Ask, Mark, Purpose
 from loadtests.frames import Frame, Tally
 from loadtests.steps import Outcome
 

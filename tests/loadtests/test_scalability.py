@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from loadtests.scalability import Law, Loaded, TooLittle, fit
+from loadtests.capacity.scalability import Law, Loaded, TooLittle, fit
 
 CONCURRENCIES = (1, 2, 4, 8, 12, 16, 24, 32)
 FALLING = Law(alone=100.0, contention=0.05, crosstalk=0.002)

@@ -98,7 +98,7 @@ def test_the_listener_notices_a_caller(bystander: socket.socket) -> None:
 
 
 def test_a_visitor_has_no_connection_to_another_host(bystander: socket.socket) -> None:
-    from loadtests.connections import TargetOnly
+    from loadtests.browsing.connections import TargetOnly
 
     clients = TargetOnly(HERE, connection_timeout=1, network_timeout=1)
     with pytest.raises(ForeignHost, match="nothing was sent"):

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
-from loadtests import audit, plans, sessions, validity, wires
+from loadtests import audit, plans, sessions
+from loadtests.browsing import wires
+from loadtests.judgement import validity
+from loadtests.judgement.marks import Mark
+from loadtests.judgement.windows import Finding
 from loadtests.limits import parse
-from loadtests.marks import Mark
 from loadtests.verdict import Outcome, Verdict, judge
-from loadtests.windows import Finding
 
 CLEAN = {"audited": True, "clean": True, "as_of": "now", "invariants": [{"name": "one", "holds": True, "checked": 3}]}
 WRONG = {

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from loadtests import comparing
 from loadtests.actions import watch_regressions
-from loadtests.compare import Answer, Comparison, Effect
+from loadtests.comparison import comparing
+from loadtests.comparison.compare import Answer, Comparison, Effect
 from loadtests.plans import PlanMistake
 from loadtests.target import TargetRefused
 from tests.loadtests.small_sale import serving

@@ -6,8 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from loadtests import ledger, live, mailbox, plans, record, runs, target, verdict
+from loadtests import ledger, mailbox, plans, record, runs, target, verdict
 from loadtests.actions import ACTIONS
+from loadtests.running import live
 
 REFUSALS = (
     plans.PlanMistake,

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import bystander, known_server
 from loadtests.beside import Running
-from loadtests.bystander import Bystander, Seen, harmed
-from loadtests.known_server import KnownServer
+from loadtests.calibrating import known_server
+from loadtests.calibrating.known_server import KnownServer
+from loadtests.guard import bystander
+from loadtests.guard.bystander import Bystander, Seen, harmed
 from loadtests.target import TargetRefused
 from tests.deadline import until
 

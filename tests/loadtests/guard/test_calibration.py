@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import calibration, certificate, known_server
-from loadtests.calibration import Certified, Rung, climb, gave_way
+from loadtests.calibrating import calibration, certificate, known_server
+from loadtests.calibrating.calibration import Certified, Rung, climb, gave_way
 
 TRUE = Rung(
     rate=1_000.0,

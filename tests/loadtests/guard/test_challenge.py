@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from loadtests import challenge
+from loadtests.guard import challenge
 from loadtests.target import Target, TargetRefused
 
 from ..small_sale import serving

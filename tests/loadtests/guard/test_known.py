@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from loadtests import known_server
-from loadtests.known_server import KnownServer
+from loadtests.calibrating import known_server
+from loadtests.calibrating.known_server import KnownServer
 from tests.deadline import until
 
 

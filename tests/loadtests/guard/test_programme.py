@@ -7,7 +7,7 @@ from itertools import islice
 
 import pytest
 
-from loadtests.programme import Freeze, ProgrammeMistake, parse
+from loadtests.calibrating.programme import Freeze, ProgrammeMistake, parse
 
 
 @pytest.mark.parametrize(

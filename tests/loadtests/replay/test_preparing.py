@@ -191,7 +191,10 @@ def test_weights_are_read_or_refused() -> None:
 def test_achieved_is_held_against_planned(made: tuple[Path, made_log.Truth], tmp_path: Path) -> None:
     assert preparing.achieved(run_dir=tmp_path, answered={"replay.home": 3}) is None
     planned = prepare(tmp_path, made[0], arrivals=1_000)["chosen"]["pages"]
-    answered = {f"replay.{kind}": count for kind, count in planned.items()} | {"resource.css": 99, "replay.cart_badge": 99}
+    answered = {f"replay.{kind}": count for kind, count in planned.items()} | {
+        "resource.css": 99,
+        "replay.cart_badge": 99,
+    }
     whole = preparing.achieved(run_dir=tmp_path, answered=answered)
     assert (whole["chi_square"], whole["achieved"]) == (0, planned)
     lost = preparing.achieved(run_dir=tmp_path, answered={**answered, "replay.product": planned["product"] // 3})

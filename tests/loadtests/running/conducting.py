@@ -11,8 +11,9 @@ from typing import Any
 
 import psutil
 
-from loadtests import framefile, launch, plans, record, runs, stats
+from loadtests import plans, record, runs, stats
 from loadtests.frames import Frame
+from loadtests.running import framefile, launch
 from tests.deadline import until
 
 KEY = b"the key of the tests"

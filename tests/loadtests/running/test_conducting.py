@@ -13,7 +13,8 @@ import psutil
 import pytest
 from django.conf import settings
 
-from loadtests import framefile, live, record
+from loadtests import record
+from loadtests.running import framefile, live
 from loadtests.verdict import Outcome
 from tests.deadline import until
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from loadtests import plans
-from loadtests.driving import NO_WORD
+from loadtests.running.driving import NO_WORD
 
 from ..conftest import Drive, driven
 from ..small_sale import Answer, SmallSale, payment, position, right, serving

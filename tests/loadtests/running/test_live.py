@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from loadtests import framefile, live, record
+from loadtests import record
 from loadtests.frames import Frame
+from loadtests.running import framefile, live
 
 
 def test_a_run_tells_of_itself_and_stops_telling(tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ from collections import Counter
 
 import pytest
 
-from loadtests.crew import REPLACEMENTS, Crew
 from loadtests.frames import Frame, Tally
 from loadtests.plans import Arrival
-from loadtests.sealed import BadSeal, Conversation
-from loadtests.shares import Share, links_for, unaccounted
+from loadtests.running.crew import REPLACEMENTS, Crew
+from loadtests.running.sealed import BadSeal, Conversation
+from loadtests.running.shares import Share, links_for, unaccounted
+from loadtests.running.totals import PATIENCE_SECONDS, WholeSeconds
 from loadtests.steps import Ending
-from loadtests.totals import PATIENCE_SECONDS, WholeSeconds
 
 ARRIVALS = [Arrival(index, index / 10, "purchase" if index % 3 == 0 else "signup") for index in range(20)]
 

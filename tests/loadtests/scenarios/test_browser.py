@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtests.browser import Browser
+from loadtests.browsing.browser import Browser
 from loadtests.scenarios.visitor import PAGE, Visitor
 from loadtests.steps import Answer, Step, Untrue
 from tests.loadtests.scenarios.visiting import crowd_at, visit

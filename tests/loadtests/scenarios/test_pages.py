@@ -2,8 +2,8 @@
 
 import pytest
 
-from loadtests import pages
-from loadtests.pages import Part
+from loadtests.browsing import pages
+from loadtests.browsing.pages import Part
 
 PAGE = b"""<!doctype html><html><head>
 <link rel="icon" href="/static/favicon.svg"><link rel="stylesheet" href="/static/site.css">

@@ -14,11 +14,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from loadtests.browsing.wire import Connection
 from loadtests.frames import Recorder
 from loadtests.sessions import Engine
 from loadtests.steps import Answer, Ending, Journey, Step, Think
 from loadtests.target import resolve
-from loadtests.wire import Connection
 from tests.loadtests.sessions.conftest import Drive, Driven, Serve, Wire, always, answer
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +28,10 @@ ROOT = Path(__file__).parents[3]
 def known() -> Iterator[str]:
     """The server of known answers, in a process of its own."""
     with subprocess.Popen(
-        [sys.executable, "-m", "loadtests.known", "--port", "0"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "loadtests.calibrating.known", "--port", "0"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             yield json.loads(process.stdout.readline() if process.stdout else "")["url"]

@@ -1,0 +1,1 @@
+"""Known answers, and what a host's generator makes of them."""

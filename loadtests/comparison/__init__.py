@@ -1,0 +1,1 @@
+"""A beside B: blocks of runs, and what they allow to say."""

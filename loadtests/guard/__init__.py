@@ -1,0 +1,1 @@
+"""Who may be driven, and who stands beside."""
