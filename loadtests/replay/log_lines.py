@@ -4,6 +4,7 @@ the latter unless told otherwise) and one JSON object a line, under the names th
 
 import calendar
 import json
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -134,12 +135,29 @@ def _agent(fields: dict[str, Any]) -> str:
 def _json_moment(fields: dict[str, Any]) -> float:
     said = _first(fields, "msec", "ts", "time", "time_iso8601", "timestamp", "@timestamp", "time_local")
     if isinstance(said, int | float) and not isinstance(said, bool):
-        return float(said)
+        return _of_epoch(said)
     text = str(said)
     try:
-        return float(text) if text[:1].isdigit() and text.count("-") < 2 and "/" not in text else _iso(text)
+        number = float(text) if text[:1].isdigit() and text.count("-") < 2 and "/" not in text else None
+        return _iso(text) if number is None else _of_epoch(number)
+    except NoHit:
+        raise
     except ValueError:
         return _ncsa_moment(text)
+
+
+def _of_epoch(number: float) -> float:
+    """Seconds since 1970; some servers write milliseconds, microseconds or nanoseconds. 10^11 seconds are the year
+    5138, as many milliseconds March 1973: no log is of either."""
+    try:
+        moment = float(number)
+    except OverflowError:
+        moment = math.inf
+    if not 0 <= moment < 1e20:
+        raise NoHit("no time in it")
+    while moment > 1e11:
+        moment /= 1e3
+    return moment
 
 
 def _iso(text: str) -> float:

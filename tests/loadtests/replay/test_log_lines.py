@@ -76,6 +76,12 @@ def test_json_logs() -> None:
     assert from_json(local).moment == at(2026, 11, 21, 9, 14, 3)
 
 
+@pytest.mark.parametrize("said", ["1732000000.123", "1732000000123", "1732000000123000", '"1732000000123"'])
+def test_milliseconds_and_smaller_parts_are_no_seconds(said: str) -> None:
+    line = f'{{"timestamp":{said},"client":"a","status":200,"method":"GET","path":"/"}}'
+    assert from_json(line).moment == pytest.approx(1732000000.123)
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
@@ -106,6 +112,8 @@ def test_what_is_no_request_is_named(line: str, why: str) -> None:
         ('{"client":"a","status":true,"time":"2026-11-21T09:14:03Z","method":"GET","path":"/"}', "no status"),
         ('{"client":"a","status":200,"time":"soon","method":"GET","path":"/"}', "no time"),
         ('{"client":"a","status":200,"method":"GET","path":"/"}', "no time"),
+        ('{"client":"a","status":200,"ts":NaN,"method":"GET","path":"/"}', "no time"),
+        (f'{{"client":"a","status":200,"ts":1{"0" * 400},"method":"GET","path":"/"}}', "no time"),
     ],
 )
 def test_what_is_no_request_is_named_of_json_too(line: str, why: str) -> None:
