@@ -27,7 +27,7 @@ def checked(folder: Path, *, run_dir: Path) -> dict[str, Any]:
     from what its visitors were promised; a run that promised nothing sent no mail."""
     run_id = _run_id(run_dir)
     mails = _of_run(folder, run_id) if run_id else []
-    breaches = list(_foreign(mails, _orders(run_dir)))
+    breaches = list(_foreign(mails, orders=_orders(run_dir), places=_places(run_dir)))
     shown = breaches[:20] + ([f"and {len(breaches) - 20} more"] if len(breaches) > 20 else [])
     return {
         "name": NAME,
@@ -77,8 +77,10 @@ def _read(path: Path) -> tuple[set[str], str]:
     return recipients, f"{mail['Subject']}\n" + "\n".join(parts)
 
 
-def _foreign(mails: list[tuple[set[str], str]], orders: dict[str, str]) -> Iterator[str]:
-    owners: dict[str, str] = {}
+def _foreign(mails: list[tuple[set[str], str]], *, orders: dict[str, str], places: dict[str, str]) -> Iterator[str]:
+    """`places`: whose each ticket is, as its visitor was told. Whose an invitation is nobody was told before the mail:
+    of those only two mails with one link are found here."""
+    owners = dict(places)
     for recipients, text in mails:
         if len(recipients) != 1:
             yield f"one mail went to {len(recipients)} visitors: {', '.join(sorted(recipients))}"
@@ -88,7 +90,9 @@ def _foreign(mails: list[tuple[set[str], str]], orders: dict[str, str]) -> Itera
             yield f"the mail to {to} shows {email}"
         for secret in sorted(set(_SECRET.findall(text))):
             owner = owners.setdefault(secret, to)
-            if owner != to:
+            if owner != to and secret in places:
+                yield f"the mail to {to} has the link to the place of {owner}"
+            elif owner != to:
                 yield f"{owner} and {to} were sent one link"
         for number in sorted(set(_ORDER.findall(text))):
             if orders.get(number, to) != to:
@@ -97,9 +101,18 @@ def _foreign(mails: list[tuple[set[str], str]], orders: dict[str, str]) -> Itera
 
 def _orders(run_dir: Path) -> dict[str, str]:
     """Whose each order is, by what was confirmed to visitors."""
-    try:
-        lines = (run_dir / "evidence.jsonl").read_text().splitlines()
-    except OSError:
-        return {}
-    entries = (json.loads(line) for line in lines)
+    entries = _lines(run_dir / "evidence.jsonl")
     return {entry["number"]: entry["email"] for entry in entries if entry["kind"] == "order"}
+
+
+def _places(run_dir: Path) -> dict[str, str]:
+    """Whose each ticket is, by the answer to the signup: the mail of the place has the same."""
+    entries = _lines(run_dir / "acknowledged.jsonl")
+    return {entry["ticket"]: entry["email"] for entry in entries if entry.get("ticket")}
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    except OSError:
+        return []

@@ -64,6 +64,20 @@ def test_one_link_for_two_is_found(mail: Path, tmp_path: Path) -> None:
     assert found.endswith("were sent one link")
 
 
+def test_mails_that_went_to_each_other_are_found(tmp_path: Path) -> None:
+    """Each has one link and nobody shares one: only the answers to the signups say that they are swapped."""
+    promised = [{"email": who(n), "ticket": f"h1.{n}.signed", "number": n} for n in (1, 2)]
+    (tmp_path / "acknowledged.jsonl").write_text("".join(json.dumps(line) + "\n" for line in promised))
+    deliver(tmp_path / "mail", to=who(1), text="http://127.0.0.1/line/h1.1.signed/")
+    assert breaches(tmp_path) == []
+    deliver(tmp_path / "mail", to=who(2), text="http://127.0.0.1/line/h1.1.signed/")
+    deliver(tmp_path / "mail", to=who(1), text="http://127.0.0.1/line/h1.2.signed/")
+    assert sorted(breaches(tmp_path)) == [
+        f"the mail to {who(1)} has the link to the place of {who(2)}",
+        f"the mail to {who(2)} has the link to the place of {who(1)}",
+    ]
+
+
 def test_anothers_order_is_found(mail: Path, tmp_path: Path) -> None:
     deliver(mail, to=who(2), text="AAAA-BBBB-0001 is paid")
     assert breaches(tmp_path) == [f"the mail to {who(2)} is about order AAAA-BBBB-0001 of {who(1)}"]
