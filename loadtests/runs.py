@@ -44,8 +44,9 @@ class Surroundings:
     `remote`: so many workers of other machines are waited for at `bind`:`port`; they take the place of the plan's own
     processes on this one, unless `local` says how many of those are to drive beside them."""
 
-    root: Path  # the folder in which runs are
+    root: Path  # the folder in which runs are, and this host's certificate
     run_dir: Path | None = None  # new or empty
+    ledger: Path | None = None  # the folder of the ledger; None: that which holds the run's
     links: Sequence[str] = ()
     command: str = ""
     audit: Callable[[Path], dict[str, Any]] | None = None
@@ -110,10 +111,10 @@ def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
 
 
 def _enter(kept: dict[str, Any], run_dir: Path, around: Surroundings) -> None:
-    """Into the ledger of the folder that holds the run's. The run is over and its record is written: what fails here
+    """Into the ledger of the folder that holds the run's, or that was named. The run is over and its record is written: what fails here
     is said, and takes nothing away."""
     try:
-        ledger.append(run_dir.parent, ledger.line_of(kept, run_dir=run_dir, now=datetime.now(UTC)))
+        ledger.append(around.ledger or run_dir.parent, ledger.line_of(kept, run_dir=run_dir, now=datetime.now(UTC)))
     except OSError as error:
         around.say(f"not in the ledger: {error}")
 
@@ -212,7 +213,7 @@ def _concluded(
     vouched = certificate.read(around.root)
     books = around.audit(run_dir) if around.audit else {"audited": False, "why": "nobody asked"}
     counted = probes.counted.read(run_dir)
-    stale = staleness.measured(run_dir)
+    stale, replayed = staleness.measured(run_dir), replaying.achieved(run_dir, measured)
     judged = judging.judged(
         plan=plan,
         frames=frames,
@@ -222,6 +223,7 @@ def _concluded(
         counted=counted,
         certificate=vouched,
         staleness=stale,
+        replay=replayed,
     )
     return record.write(
         run_dir=run_dir,
@@ -237,7 +239,7 @@ def _concluded(
             "probes": probed,
             "events": execution.events,
             "counted": counted,
-            "replay": replaying.achieved(run_dir, measured),
+            "replay": replayed,
             "gave_way": causes.gave_way(results=measured, probes=probed),
             "certificate": vouched,
             "staleness": stale,

@@ -78,9 +78,9 @@ class Staleness:
 
 
 def measured(run_dir: Path) -> dict[str, Any] | None:
-    """Of a run; None where nothing moved."""
-    moved = moving.read(run_dir)
-    return compare(moved, _sightings(run_dir)).as_json() if moved else None
+    """Of a run; None where nothing was to move. `mover`: as `moving.told` gives it."""
+    moved, mover = moving.read(run_dir), moving.told(run_dir)
+    return {**compare(moved, _sightings(run_dir)).as_json(), "mover": mover} if moved or mover else None
 
 
 def compare(moved: Iterable[Mapping[str, Any]], sightings: Iterable[Sighting]) -> Staleness:

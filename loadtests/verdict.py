@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from loadtests.judgement import validity
+from loadtests.judgement import besides, validity
 from loadtests.judgement.marks import Check, Mark, mark
 from loadtests.judgement.windows import Finding
 from loadtests.plans import Plan
@@ -51,9 +51,11 @@ def judge(
     mix: Mapping[str, Any] | None = None,
     counted: Mapping[str, Any] | None = None,
     certificate: Mapping[str, Any] | None = None,
+    staleness: Mapping[str, Any] | None = None,
+    replay: Mapping[str, Any] | None = None,
 ) -> Verdict:
     """`results`: None when nothing was measured. `findings`: of the plan's limits, by `windows.judged`. `books`: what
-    the audit said, as `audit.run` gives it. `little`, `mix`, `counted`, `certificate`: as the record keeps them."""
+    the audit said, as `audit.run` gives it. The others: as the record keeps them."""
     if results is None:
         nothing = Check("the run left a record", Mark.BROKEN, "the generator ended without one")
         checks = (nothing, _books(books, visited=False))
@@ -61,7 +63,10 @@ def judge(
             return Verdict(Outcome.INVALID, "The generator left no record: nothing was measured.", checks)
         return Verdict(*_outcome(Mark.BROKEN, believed=Mark.BROKEN, kept=Mark.BROKEN), checks)
     kept = [*map(_limit, findings), _visitors(results, plan), _truth(results), _steady(results)]
+    kept += besides.of_target(staleness=staleness)
     believed = validity.checks(results, little=little, mix=mix, counted=counted, certificate=certificate)
+    who = results["visitors"]
+    believed += besides.of_laboratory(moving=plan.moving, visitors=who, staleness=staleness, replay=replay)
     # A limit of the generator is one of the laboratory: broken, the run says nothing of the target.
     own = [check for check, found in zip(kept, findings, strict=False) if found.limit.metric == "cpu" and _ours(found)]
     worth = [check.mark for check in (*believed, *own) if check.mark is Mark.BROKEN]

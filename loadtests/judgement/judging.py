@@ -20,9 +20,10 @@ def judged(
     counted: Mapping[str, Any] | None = None,
     certificate: Mapping[str, Any] | None = None,
     staleness: Mapping[str, Any] | None = None,
+    replay: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """{"limits", "little", "mix", "verdict"} of the record; little and mix are None where nothing was measured.
-    `staleness`: as `staleness.measured` gives it."""
+    `staleness`: as `staleness.measured` gives it; `replay`: as `replay.running.achieved` does."""
     law = mix = None
     ages = Histogram.from_json(staleness["ages"]) if staleness else None
     findings = windows.judged(plan.limits, frames=frames, phases=plan.phases(), probes=probes, staleness=ages)
@@ -37,6 +38,8 @@ def judged(
         mix=mix,
         counted=counted,
         certificate=certificate,
+        staleness=staleness,
+        replay=replay,
     )
     limits = [{"text": one.limit.text, "holds": one.holds, "worst": one.worst, "at": one.at} for one in findings]
     return {"limits": limits, "little": law, "mix": mix, "verdict": said.as_json()}
