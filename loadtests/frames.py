@@ -17,6 +17,8 @@ _PLAIN: tuple[str, ...] = (
     "worker",
     "sent",
     "received",
+    "unfit",
+    "unsent",
     "connects",
     "bytes_in",
     "present",
@@ -72,7 +74,8 @@ class Frame:
     requests in flight over the second, for Little's law; `present_seconds` likewise of visitors. `late`: how long after
     their moment visitors began. `lag`: how long after its moment the loop woke up, a sample each time it was to wake.
     `cpu`: of this process, as a share of one core. `sent`: requests whose first byte went out;
-    `received`: answers that came whole, right or wrong."""
+    `received`: answers that came whole, right or wrong; `unfit`: those of them that were failures (a wrong status, a
+    body that cannot be read); `unsent`: requests that ended before a byte of them went out."""
 
     at: int
     worker: int
@@ -86,6 +89,8 @@ class Frame:
     lag: Histogram = field(default_factory=Histogram)
     sent: int = 0
     received: int = 0
+    unfit: int = 0
+    unsent: int = 0
     connects: int = 0  # connections opened
     bytes_in: int = 0
     present: int = 0

@@ -205,6 +205,7 @@ class Engine:
         for connection in session.connections:
             if connection.exchange is not None:
                 self._recorder.cut_off()
+                self._recorder.frame.unsent += not connection.exchange.begun
             connection.close()
         session.connections.clear()
         session.group = None
@@ -319,6 +320,10 @@ class Engine:
         self.at(exchange.asked + self._timeout, lambda: self._time_out(connection, serial))
 
     def _wrong(self, exchange: Exchange, outcome: Outcome, why: str, at: float | None = None) -> None:
+        """`at`: when the answer was complete, where a whole one came."""
+        frame = self._recorder.frame
+        frame.unfit += at is not None and outcome is Outcome.FAILURE
+        frame.unsent += not exchange.begun
         at = self._clock() if at is None else at
         service, intended = at - exchange.asked, at - exchange.intended
         name = exchange.step.name

@@ -29,7 +29,7 @@ def measured(
     Frames may come in any order; they are gone through once."""
     plateau = next((phase for phase in plan.phases() if phase.name == "plateau"), None)
     whole, steady, series, generators = _Steps(), _Steps(), _Series(), _Generators()
-    arrived = sent = received = bytes_in = 0
+    arrived = sent = received = unfit = unsent = bytes_in = 0
     endings: Counter[str] = Counter()
     late = Histogram()
     for frame in frames:
@@ -41,6 +41,8 @@ def measured(
         arrived += frame.arrivals.total()
         sent += frame.sent
         received += frame.received
+        unfit += frame.unfit
+        unsent += frame.unsent
         bytes_in += frame.bytes_in
         late.add(frame.late)
         for (_, ending), count in frame.endings.items():
@@ -52,6 +54,8 @@ def measured(
         "visitors": visitors(planned=plan.users, arrived=arrived, endings=endings),
         "sent": sent,
         "received": received,
+        "unfit": unfit,
+        "unsent": unsent,
         "bytes_in": bytes_in,
         **whole.as_json(),
         "plateau": steady.as_json() if steady.tallies else None,
@@ -121,11 +125,12 @@ class _Second:
     intended_p99: float | None = None
     counts: Counter[str] = field(default_factory=Counter)
     cpu: float = 0.0
+    summed_up: bool = False
 
     def add(self, frame: Frame) -> None:
         for name, tally in frame.tallies.items():
-            if name in self.rows:
-                self._count(self.rows[name], tally)
+            if self.summed_up:
+                self._count(name, tally)
             else:
                 self.tallies[name].add(tally)
         for column in ("present", "in_flight", "connections"):
@@ -134,6 +139,7 @@ class _Second:
         self.cpu = max(self.cpu, frame.cpu)
 
     def sum_up(self) -> None:
+        self.summed_up = True
         total = Tally()
         for name, tally in self.tallies.items():
             total.add(tally)
@@ -141,7 +147,7 @@ class _Second:
         if self.tallies:
             self.rows[""] = self._row(total)
             self.intended_p99 = total.intended.percentile_ms(99)
-        self.tallies = {}
+        self.tallies.clear()
 
     @staticmethod
     def _row(tally: Tally) -> dict[str, Any]:
@@ -150,8 +156,8 @@ class _Second:
         wrong = requests - tally.outcomes[Outcome.SUCCESS]
         return {"requests": requests, "wrong": wrong, **dict(zip(("p50", "p95", "p99"), found, strict=True))}
 
-    def _count(self, row: dict[str, Any], tally: Tally) -> None:
-        for counted in (row, self.rows[""]):
+    def _count(self, name: str, tally: Tally) -> None:
+        for counted in (self.rows.setdefault(name, self._row(Tally())), self.rows.setdefault("", self._row(Tally()))):
             counted["requests"] += tally.outcomes.total()
             counted["wrong"] += tally.outcomes.total() - tally.outcomes[Outcome.SUCCESS]
 

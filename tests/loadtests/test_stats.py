@@ -126,6 +126,25 @@ def test_the_order_in_which_frames_come_changes_no_total() -> None:
     assert found["by_step"]["post"]["requests"] == ordered["by_step"]["post"]["requests"]
 
 
+def test_a_second_that_was_summed_up_takes_steps_that_nobody_had_told_of() -> None:
+    steady, stalled = Generator(1), Generator(2)
+    stalled.answers(0.5, step="other", outcome=Outcome.FAILURE)
+    stalled.second()
+    for _ in range(100):
+        steady.answers(0.1)
+        steady.second()
+    stalled.second()
+    stalled.answers(0.5, step="other")
+    silent = next(frame for frame in steady.frames if frame.at == 1)
+    steady.frames.remove(silent)
+    stalled.frames.append(Frame(at=1, worker=2, tallies=silent.tallies))
+    found = results(steady, stalled)
+    assert found["by_step"]["other"]["requests"][:2] == [1, 0]
+    assert found["by_step"]["other"]["wrong"][:2] == [1, 0]
+    assert (found["series"]["requests"][:3], found["series"]["failures"][:3]) == ([2, 1, 1], [1, 0, 0])
+    assert found["by_step"]["other"]["p50"][0] is None
+
+
 def test_every_planned_visitor_is_somewhere() -> None:
     alive, killed = Generator(1), Generator(2)
     alive.arrives(4)

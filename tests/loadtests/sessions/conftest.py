@@ -16,7 +16,7 @@ import pytest
 
 from loadtests.frames import Frame, Recorder, Tally
 from loadtests.sessions import Engine, seconds_since
-from loadtests.steps import Ending, Journey
+from loadtests.steps import Ending, Journey, Outcome
 from loadtests.target import Target
 from tests.served import served
 
@@ -158,10 +158,20 @@ def drive() -> Drive:
             frame = recorder.close_second(at=0, cpu=0.0, rss_bytes=0, connections=engine.connections)
         finally:
             engine.close()
+        demand_that_the_books_agree(frame)
         errors = Counter({error: count for (_, _, error), count in frame.errors.items()})
         return Driven(frame, endings, frame.tallies, recorder.in_flight, errors)
 
     return run
+
+
+def demand_that_the_books_agree(frame: Frame) -> None:
+    """Whatever the server did: each whole answer has an outcome, and each outcome was sent or never went out."""
+    outcomes = Counter[Outcome]()
+    for tally in frame.tallies.values():
+        outcomes.update(tally.outcomes)
+    assert frame.received == outcomes[Outcome.SUCCESS] + outcomes[Outcome.UNTRUE] + frame.unfit
+    assert frame.sent + frame.unsent == outcomes.total() + frame.notes["requests cut off by the end"]
 
 
 def answer(body: bytes = b"ok", *headers: str, status: str = "200 OK") -> bytes:
