@@ -35,6 +35,7 @@ MOST_USERS = 1_000_000
 # So many visitors one generator process drives alone.
 USERS_OF_ONE_PROCESS = 8_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
+CURVES = ("log", "log-time")
 DEFAULT_LIMITS = ("failed == 0", "untrue == 0")
 
 
@@ -58,8 +59,9 @@ class Arrival:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`expected`: seconds that an answer of a step may take without anybody being behind; "*" for all others.
-    `weights`, `log`, `kinds`, `urls`: of a replay, the last three of them files. `journey_seconds`, `stay_seconds`: the
-    longest journey and the mean one, where the scenario cannot know them."""
+    `weights`, `log`, `kinds`, `urls`: of a replay, the last three of them files. `curve`: "log" if visitors come as
+    the log's did, over the shape's time, "log-time" if over the log's; "" for the shape's own. `journey_seconds`,
+    `stay_seconds`: the longest journey and the mean one, where the scenario cannot know them."""
 
     name: str
     mix: dict[str, float]
@@ -86,6 +88,7 @@ class Plan:
     stay_seconds: float = 0.0
     kinds: str = ""
     urls: str = ""
+    curve: str = ""
 
     def __post_init__(self) -> None:
         for key, why, holds in _demands(self):
@@ -224,7 +227,7 @@ def make(
 
 def of_option(mistake: PlanMistake) -> PlanMistake:
     """The same mistake, named as the command line names it."""
-    option = {"request_timeout": "timeout", "allow": "allow-host"}.get(mistake.key, mistake.key)
+    option = {"request_timeout": "timeout", "allow": "allow-host", "curve": "arrivals"}.get(mistake.key, mistake.key)
     return PlanMistake(f"--{option.replace('_', '-')}", mistake.why)
 
 
@@ -273,6 +276,10 @@ def _demands(plan: Plan) -> Iterator[tuple[str, str, bool]]:
     yield "stay_seconds", "must be from 0 to 86400", 0 <= plan.stay_seconds <= 86_400
     hurried = "replay" in mix and plan.time_scale < 1
     yield "time_scale", "must be 1 or more in a replay: nobody of a log is hurried", not hurried
+    yield "curve", f"must be one of {', '.join(CURVES)}, or nothing", plan.curve in ("", *CURVES)
+    yield "curve", "is of a log: the plan replays none", not plan.curve or "replay" in mix
+    timed = plan.curve != "log" or plan.shape.seconds > 0
+    yield "curve", "needs a shape that lasts, unless it is log-time", timed
     yield "log", "is what the scenario replay needs", ("replay" not in mix) or bool(plan.log)
 
 

@@ -18,6 +18,8 @@ from loadtests.shapes import SPACINGS
 
 NAME = "run"
 HELP = "one run"
+RECORDED = "recorded"
+ARRIVALS = "poisson (a scenario's default) or constant; recorded: replay as the log's visitors came"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,7 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--users", type=int, help="how many visitors (a scenario's default: 100)")
     parser.add_argument("--rate", type=float, help="arrivals per second")
     parser.add_argument("--duration", type=float, help="seconds over which they arrive (default 60 x time scale)")
-    parser.add_argument("--arrivals", choices=SPACINGS, help="poisson (a scenario's default) or constant")
+    parser.add_argument("--arrivals", choices=(*SPACINGS, RECORDED), help=ARRIVALS)
     parser.add_argument("--time-scale", type=float, help="every wait of a visitor times this (default 1)")
     parser.add_argument("--host", help=f"which host (default: the plan's, or {settings.PUBLIC_URL})")
     parser.add_argument("--environment", help="what the target has to say it is (default: what it is here)")
@@ -78,7 +80,7 @@ def handle(options: dict[str, Any], console: Console) -> int:
 
 
 def _plan(options: dict[str, Any]) -> plans.Plan:
-    given = ("rate", "duration", "arrivals", "time_scale", "seed", "environment", "intention", "processes")
+    given = ("rate", "duration", "time_scale", "seed", "environment", "intention", "processes")
     given_too = ("log", "kinds", "urls", "moving")
     plan = plan_files.chosen(
         options["plan"],
@@ -88,9 +90,18 @@ def _plan(options: dict[str, Any]) -> plans.Plan:
         request_timeout=options["timeout"],
         allow=None if options["allow"] is None else tuple(options["allow"]),
         weights=_weights(options["weight"]),
+        **_arrivals(options),
         **{name: options[name] for name in (*given, *given_too)},
     )
     return replace(plan, host=target.resolve(plan.host, allow=plan.allow).url)
+
+
+def _arrivals(options: dict[str, Any]) -> dict[str, str | None]:
+    """Without a rate and a duration, the log's visitors come in the log's own time."""
+    if options["arrivals"] != RECORDED:
+        return {"arrivals": options["arrivals"]}
+    timed = options["rate"] is not None or options["duration"] is not None
+    return {"curve": "log" if timed else "log-time"}
 
 
 def _weights(written: list[str] | None) -> dict[str, float] | None:

@@ -181,4 +181,5 @@ FIELDS: dict[str, tuple[str, Fits]] = {
     "stay_seconds": _NUMBER,
     "kinds": _TEXT,
     "urls": _TEXT,
+    "curve": _TEXT,
 }

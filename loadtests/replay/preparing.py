@@ -12,6 +12,8 @@ from loadtests.replay.choosing import choose
 from loadtests.replay.store import CHOSEN, Chosen, Store, write_chosen
 
 TOLD = "replay.json"
+MOST_PIECES = 200  # of the curve of arrivals
+LEAST_SECONDS = 60.0  # of a piece of it, where the log is long enough
 
 
 class NothingToReplay(Exception):
@@ -28,8 +30,9 @@ class Wanted:
     urls: Path | None = None
 
 
-def prepare(*, wanted: Wanted, arrivals: Sequence[int], seed: int, run_dir: Path) -> dict[str, Any]:
-    """`arrivals`: the numbers of those that replay, in the order of their moments. Leaves the chosen visits and
+def prepare(*, wanted: Wanted, arrivals: Sequence[int] | None, seed: int, run_dir: Path) -> dict[str, Any]:
+    """`arrivals`: the numbers of those that replay, in the order of their moments; None for as many as the log has
+    visits. Leaves the chosen visits and
     what is to be told of them in the run directory; returns the latter. Raises `reading.NoLog`, `rules.KindMistake`,
     `filling.NoSample`, `mix.MixMistake` and `NothingToReplay`."""
     sort, read, gathered = rules.read(wanted.kinds), reading.Reading(), gathering.Gathered()
@@ -39,6 +42,7 @@ def prepare(*, wanted: Wanted, arrivals: Sequence[int], seed: int, run_dir: Path
         store.fill(sample.fill(gathering.visits(hits, sort, gathered)))
         if not len(store):
             raise NothingToReplay(f"{_names(wanted.logs)}: no visit to replay in {read.lines} lines{_left(gathered)}")
+        arrivals = range(len(store)) if arrivals is None else arrivals
         order, aim = choose(store=store, arrivals=len(arrivals), factors=wanted.weights, seed=seed)
         write_chosen(run_dir / CHOSEN, store, dict(zip(arrivals, order, strict=True)))
         told = {
@@ -69,10 +73,27 @@ def achieved(*, run_dir: Path, answered: Mapping[str, int]) -> dict[str, Any] | 
     replayed nothing."""
     if not (run_dir / TOLD).exists():
         return None
-    chosen = json.loads((run_dir / TOLD).read_text())["chosen"]
+    told = json.loads((run_dir / TOLD).read_text())
+    chosen = told["chosen"]
     counted = {kind: answered.get(f"replay.{kind}", 0) for kind in chosen["pages"]}
     fit = mix.fit(counted, chosen["pages"], pages_of_a_visit=chosen["pages_of_a_visit"])
-    return {"planned": chosen["pages"], "achieved": counted, **_fit(fit)}
+    return {"planned": chosen["pages"], "achieved": counted, **_fit(fit), "of": _source(told)}
+
+
+def _source(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Where the visits come from, in a few figures; `log`: pages by kind, before any weight."""
+    read, log, chosen = told["read"], told["log"], told["chosen"]
+    return {
+        "lines": read["lines"],
+        "unread": sum(read["unread"].values()),
+        "hours": log["hours"],
+        "visits": log["visits"],
+        "new": log["new"],
+        "log": log["pages"],
+        "chosen": chosen["visits"],
+        "chosen_new": chosen["new"],
+        "weights": told["weights"],
+    }
 
 
 def _gathered(gathered: gathering.Gathered, store: Store) -> dict[str, Any]:
@@ -81,9 +102,20 @@ def _gathered(gathered: gathering.Gathered, store: Store) -> dict[str, Any]:
         "pages": dict(store.pages()),
         "new": sum(store.new) / len(store),
         "hours": (max(store.began) - min(store.began)) / 3600,
+        "curve": curve(store.began),
         "lines_left_out": dict(gathered.lines_left_out),
         "visits_left_out": dict(gathered.visits_left_out),
     }
+
+
+def curve(began: Sequence[float]) -> dict[str, Any]:
+    """When visits begin: so many in each piece of so many seconds, from the first to the last."""
+    first, seconds = min(began), max(max(began) - min(began), 1.0)
+    pieces = min(MOST_PIECES, max(1, int(seconds / LEAST_SECONDS)))
+    visits = [0] * pieces
+    for moment in began:
+        visits[min(int((moment - first) / seconds * pieces), pieces - 1)] += 1
+    return {"seconds": seconds / pieces, "visits": visits}
 
 
 def _chosen(path: Path, aim: Mapping[str, float]) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 how long the longest of them lasts."""
 
 import glob
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from loadtests.plans import JOURNEY_SECONDS, Plan, PlanMistake
 from loadtests.replay import filling, mix, preparing, reading, rules
+from loadtests.shapes import Piece, Shape
 
 NAME = "replay"
 
@@ -30,9 +32,20 @@ def prepared(plan: Plan, run_dir: Path) -> Plan:
         raise PlanMistake("kinds, urls:", str(error)) from error
     return replace(
         plan,
+        shape=_shape(plan, told["log"]["curve"]),
         journey_seconds=max(told["chosen"]["longest_seconds"], *_others(plan), 1.0),
         stay_seconds=told["chosen"]["mean_seconds"] if len(plan.mix) == 1 else 0.0,
     )
+
+
+def _shape(plan: Plan, curve: Mapping[str, Any]) -> Shape:
+    """The plan's own, or the same people as the log's came: over the plan's time, or over the log's."""
+    if not plan.curve:
+        return plan.shape
+    whole = plan.shape.seconds if plan.curve == "log" else curve["seconds"] * len(curve["visits"])
+    each, scale = whole / len(curve["visits"]), plan.users / sum(curve["visits"])
+    pieces = tuple(Piece(each, visits * scale / each, visits * scale / each) for visits in curve["visits"])
+    return Shape("recorded", pieces, plan.shape.spacing)
 
 
 def summary(told: dict[str, Any]) -> str:

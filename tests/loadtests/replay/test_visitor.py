@@ -119,12 +119,37 @@ def test_a_run_replays_a_log_through_the_sessions(tmp_path: Path) -> None:
     assert preparing.achieved(run_dir=tmp_path, answered={"replay.home": answered})["achieved"] == {"home": 8}
 
 
+def test_visitors_come_as_the_logs_did(tmp_path: Path) -> None:
+    """Three of four in the first minute of ten."""
+    seconds = [*range(0, 60, 2), *range(60, 600, 54)]
+    path = log(tmp_path, *[(f"h{second}", second, "/shop/") for second in seconds], ("last", 600, "/shop/"))
+    steady = running.prepared(plan_of("http://127.0.0.1:1", path, rate=None, duration=60.0), tmp_path)
+    assert (steady.shape.seconds, sum(moment < 6 for moment in steady.moments())) == (60, 1)
+    for curve, lasts in {"log": 60.0, "log-time": 600.0}.items():
+        asked = plan_of("http://127.0.0.1:1", path, rate=None, duration=60.0, curve=curve).changed(users=410)
+        plan = running.prepared(asked.changed(duration=60.0), tmp_path)
+        assert plan.shape.seconds == pytest.approx(lasts)
+        assert plan.shape.people == pytest.approx(410)
+        moments = plan.moments()
+        early = sum(moment < lasts / 10 for moment in moments)
+        assert (len(moments), early) == (410, pytest.approx(410 * 30 / 41, abs=1))
+        again = plans.Plan.from_json(json.loads(json.dumps(plan.as_json())))
+        assert again.moments() == moments
+
+
 def test_nobody_is_hurried_and_mistakes_are_the_plans(tmp_path: Path) -> None:
     path = log(tmp_path, ("a", 0, "/shop/"))
     with pytest.raises(PlanMistake, match="nobody of a log is hurried"):
         plan_of("http://127.0.0.1:1", path, time_scale=0.5)
     with pytest.raises(PlanMistake, match="log is what the scenario replay needs"):
         plan_of("http://127.0.0.1:1", Path(), log="")
+    with pytest.raises(PlanMistake, match="--arrivals must be one of log, log-time"):
+        plan_of("http://127.0.0.1:1", path, curve="tide")
+    with pytest.raises(PlanMistake, match="--arrivals is of a log"):
+        plans.make(
+            scenario="signup", users=1, host="", rate=1.0, duration=None, arrivals="poisson", time_scale=1.0, seed=1,
+            curve="log",
+        )  # fmt: skip
     for mistake, changes in {
         "weights: the log has no page of deals": {"weights": {"deals": 3.0}},
         "kinds, urls: ": {"kinds": str(tmp_path / "none.toml")},
