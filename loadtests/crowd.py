@@ -12,13 +12,18 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from loadtests import identities
+from loadtests import identities, jsonlines
 from loadtests.browsing.browser import Browser
 from loadtests.mailbox import Invitation
 from loadtests.target import Target
+
+
+# A note of the generator: what the audit was to be told is not all there. Nobody's answer is to blame for it.
+NOT_KEPT = "evidence could not be written"
 
 
 class NobodyInvited(Exception):
@@ -46,7 +51,7 @@ class Crowd:
     clock: Callable[[], float] = time.monotonic
     browsers: deque[Browser] = field(default_factory=lambda: deque(maxlen=1_000))  # left by people of a log
     _owners: dict[str, int] = field(default_factory=dict)
-    _files: dict[str, TextIO] = field(default_factory=dict)
+    _files: dict[str, FileIO] = field(default_factory=dict)
 
     def visitors_time(self) -> float:
         """Seconds as visitors feel them: their waits are shrunk by the time scale."""
@@ -56,10 +61,12 @@ class Crowd:
         return identities.email(run_id=self.run_id, index=index, worker=self.worker)
 
     def password(self, index: int) -> str:
-        return identities.password(seed=self.seed, run_id=self.run_id, index=index)
+        return identities.password(seed=self.seed, run_id=self.run_id, index=index, worker=self.worker)
 
     def wallets(self, index: int) -> identities.Wallets:
-        return identities.wallets(seed=self.seed, run_id=self.run_id, index=index, network=self.network)
+        return identities.wallets(
+            seed=self.seed, run_id=self.run_id, index=index, worker=self.worker, network=self.network
+        )
 
     def take_link(self, index: int) -> str:
         """The visitor's invitation link, as a path at the target. Raises `NobodyInvited`, `ForeignHost`."""
@@ -110,6 +117,9 @@ class Crowd:
             return
         if self.run_dir is None:
             return
-        if name not in self._files:
-            self._files[name] = (self.run_dir / name).open("a", buffering=1)
-        self._files[name].write(json.dumps(line) + "\n")
+        try:
+            if name not in self._files:
+                self._files[name] = (self.run_dir / name).open("ab", buffering=0)
+            jsonlines.append(self._files[name], line)
+        except OSError as error:  # never out of a check: the answer was as it was to be
+            self.note(f"{NOT_KEPT}: {name}: {error.strerror}")

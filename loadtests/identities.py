@@ -29,14 +29,14 @@ def emails_in(body: bytes) -> set[str]:
     return {found.decode() for found in _EMAIL.findall(body)}
 
 
-def password(*, seed: int, run_id: str, index: int) -> str:
-    return f"visit {random.Random(f'password {seed} {run_id} {index}').getrandbits(64):016x}"  # noqa: S311
+def password(*, seed: int, run_id: str, index: int, worker: int) -> str:
+    return f"visit {random.Random(f'password {seed} {run_id} {index} w{worker}').getrandbits(64):016x}"  # noqa: S311
 
 
-def wallets(*, seed: int, run_id: str, index: int, network: str = "mainnet") -> Wallets:
-    """Addresses with valid checksums of keys that nobody has; `network` is Bitcoin's. The run's id is part of the draw,
-    so that two runs with one seed do not name the same wallets."""
-    chance = random.Random(f"wallets {seed} {run_id} {index}")  # noqa: S311
+def wallets(*, seed: int, run_id: str, index: int, worker: int, network: str = "mainnet") -> Wallets:
+    """Addresses with valid checksums of keys that nobody has; `network` is Bitcoin's. The run's id and the worker's
+    number are part of the draw: neither two runs with one seed nor two workers of a run name the same wallets."""
+    chance = random.Random(f"wallets {seed} {run_id} {index} w{worker}")  # noqa: S311
     btc = SegwitBech32Encoder.Encode(PREFIXES[network], 0, chance.randbytes(20))
     return Wallets(btc=btc, eth=_checksummed(chance.randbytes(20)))
 

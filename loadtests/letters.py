@@ -2,7 +2,6 @@
 shows no other visitor's address, link or order. Pages are checked by the visitors themselves, who read no mail.
 """
 
-import json
 import re
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -12,7 +11,7 @@ from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
-from loadtests import identities
+from loadtests import identities, jsonlines
 
 MOST = 5_000  # mails that are opened, the newest of the run
 _HEAD = 4_000  # bytes in which the recipient stands
@@ -101,18 +100,11 @@ def _foreign(mails: list[tuple[set[str], str]], *, orders: dict[str, str], place
 
 def _orders(run_dir: Path) -> dict[str, str]:
     """Whose each order is, by what was confirmed to visitors."""
-    entries = _lines(run_dir / "evidence.jsonl")
-    return {entry["number"]: entry["email"] for entry in entries if entry["kind"] == "order"}
+    entries = jsonlines.read(run_dir / "evidence.jsonl")
+    return {entry["number"]: entry["email"] for entry in entries if entry.get("kind") == "order"}
 
 
 def _places(run_dir: Path) -> dict[str, str]:
     """Whose each ticket is, by the answer to the signup: the mail of the place has the same."""
-    entries = _lines(run_dir / "acknowledged.jsonl")
+    entries = jsonlines.read(run_dir / "acknowledged.jsonl")
     return {entry["ticket"]: entry["email"] for entry in entries if entry.get("ticket")}
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    except OSError:
-        return []

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from loadtests import jsonlines
 from loadtests.running.framefile import RESERVE, RESERVE_BYTES
 
 FORMAT = 2
@@ -42,7 +43,7 @@ def prepare(*, chosen: Path | None, root: Path, scenario: str, run_id: str, now:
 def spent(root: Path) -> Iterator[str]:
     """The marks of the invitations that earlier runs in this folder have used."""
     for file in sorted(root.glob("*/spent-invitations.jsonl")):
-        yield from (json.loads(line)["mark"] for line in file.read_text().splitlines() if line.strip())
+        yield from (str(line["mark"]) for line in jsonlines.read(file) if "mark" in line)
 
 
 def mark(run_dir: Path) -> str:

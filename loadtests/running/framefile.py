@@ -5,14 +5,12 @@ A reserve is kept on the disk from the beginning: when the disk fills, it is giv
 then leave, and the record, have room.
 """
 
-import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from loadtests import jsonlines
 from loadtests.frames import Frame
 
 NAME = "frames.jsonl"
@@ -43,14 +41,13 @@ class FrameFile:
         self._give_up_reserve()
 
     def _keep(self, file: FileIO, content: dict[str, Any]) -> None:
-        line = json.dumps(content).encode() + b"\n"
         try:
-            _write(file, line)
+            jsonlines.append(file, content)
         except OSError as error:
             self.full = self.full or f"the record cannot be written: {error.strerror}"
             self._give_up_reserve()
             try:
-                _write(file, line)
+                jsonlines.append(file, content)
             except OSError:
                 self.lost += 1
 
@@ -58,28 +55,6 @@ class FrameFile:
         (self._run_dir / RESERVE).unlink(missing_ok=True)
 
 
-def _write(file: FileIO, line: bytes) -> None:
-    """All of it, or nothing: half a line would spoil the next one."""
-    size = os.fstat(file.fileno()).st_size
-    try:
-        while line:
-            line = line[file.write(line) :]
-    except OSError:
-        with suppress(OSError):
-            os.ftruncate(file.fileno(), size)
-        raise
-
-
 def read(run_dir: Path) -> list[Frame]:
-    """All frames of a run, in the order in which they came."""
-    return list(_read(run_dir / NAME))
-
-
-def _read(path: Path) -> Iterator[Frame]:
-    """A last line that a dying conductor did not finish is none."""
-    if not path.exists():
-        return
-    with path.open() as lines:
-        for line in lines:
-            if line.endswith("\n"):
-                yield Frame.from_json(json.loads(line))
+    """All frames of a run, in the order in which they came. A line that a dying conductor did not finish is none."""
+    return [Frame.from_json(line) for line in jsonlines.read(run_dir / NAME)]

@@ -26,7 +26,7 @@ def test_emails_of_two_runs_and_of_two_visitors_are_disjoint() -> None:
 
 def test_wallets_have_valid_checksums() -> None:
     for index in range(200):
-        mine = identities.wallets(seed=1, run_id="a1b2c3", index=index)
+        mine = identities.wallets(seed=1, run_id="a1b2c3", index=index, worker=1)
         version, program = SegwitBech32Decoder.Decode("bc", mine.btc)
         assert (version, len(program)) == (0, 20)
         assert EthAddrDecoder.DecodeAddr(mine.eth).hex() == mine.eth[2:].lower()
@@ -34,7 +34,7 @@ def test_wallets_have_valid_checksums() -> None:
 
 
 def test_wallets_are_of_the_network_that_is_named() -> None:
-    who = {"seed": 1, "run_id": "a1b2c3", "index": 7}
+    who = {"seed": 1, "run_id": "a1b2c3", "index": 7, "worker": 1}
     found = {name: identities.wallets(**who, network=name).btc for name in identities.PREFIXES}
     assert {name: address.partition("1")[0] for name, address in found.items()} == identities.PREFIXES
     for name, address in found.items():
@@ -42,11 +42,19 @@ def test_wallets_are_of_the_network_that_is_named() -> None:
 
 
 def test_wallets_are_seeded_and_disjoint() -> None:
-    def drawn(seed: int, run_id: str) -> set[identities.Wallets]:
-        return {identities.wallets(seed=seed, run_id=run_id, index=index) for index in range(200)}
+    def drawn(seed: int, run_id: str, worker: int = 1) -> set[identities.Wallets]:
+        return {identities.wallets(seed=seed, run_id=run_id, index=index, worker=worker) for index in range(200)}
 
     assert drawn(1, "a") == drawn(1, "a")
-    assert len(drawn(1, "a") | drawn(1, "b") | drawn(2, "a")) == 600
+    assert len(drawn(1, "a") | drawn(1, "b") | drawn(2, "a") | drawn(1, "a", worker=2)) == 800
+
+
+def test_a_password_is_one_visitors_of_one_worker() -> None:
+    def drawn(worker: int) -> set[str]:
+        return {identities.password(seed=1, run_id="a", index=index, worker=worker) for index in range(200)}
+
+    assert drawn(1) == drawn(1)
+    assert len(drawn(1) | drawn(2)) == 400
 
 
 def test_the_checksum_of_eip_55_is_the_one_of_its_examples() -> None:
