@@ -85,7 +85,7 @@ class Depths:
     """Queues and outboxes, which only `/metrics` tells: seldom, for the books are read for it."""
 
     url: str
-    name: str = "depths"
+    name: str = "the application's own figures (/metrics)"
     every: int = 5
 
     def read(self) -> dict[str, Any]:
