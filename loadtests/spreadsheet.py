@@ -49,10 +49,10 @@ def changes(run: Mapping[str, Any], before: Mapping[str, Any] | None) -> list[st
     """What is different from the run before, as far as the laboratory knows."""
     now, then = run["environment"], before["environment"] if before else {}
     found = []
-    if now.get("commit") != then.get("commit"):
-        found.append(f"commit {now.get('commit')}")
-    if before and now.get("settings_hash") != then.get("settings_hash"):
-        found.append("settings")
+    if now.get("laboratory_commit") != then.get("laboratory_commit"):
+        found.append(f"laboratory's commit {now.get('laboratory_commit')}")
+    if before and now.get("laboratory_settings_hash") != then.get("laboratory_settings_hash"):
+        found.append("laboratory's settings")
     if before and now.get("host") != then.get("host"):
         found.append("machine")
     if before and run["plan"].get("host") != before["plan"].get("host"):

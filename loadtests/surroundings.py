@@ -1,5 +1,6 @@
-"""What a run was made with: machine, commit, settings, versions. No host name, no value of a setting: records and
-reports are shown around."""
+"""What a run was made with: the laboratory's machine, commit, settings and versions. A target is a stranger, of which
+this says nothing; where both were started from one tree and one shell it is the same. No host name, no value of a
+setting: records and reports are shown around."""
 
 import hashlib
 import os
@@ -25,9 +26,9 @@ def environment() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpus": os.cpu_count(),
         "host": host(),
-        "commit": commit(),
-        "settings": sorted(named),
-        "settings_hash": settings_hash(os.environ),
+        "laboratory_commit": commit(),
+        "laboratory_settings": sorted(named),
+        "laboratory_settings_hash": settings_hash(os.environ),
         **{name: version(name) for name in ("locust", "gevent", "httptools", "django")},
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 from django.template import Context, Engine
 from django.utils.safestring import SafeString, mark_safe
 
+from loadtests import retelling
 from loadtests.plans import Plan
 from loadtests.report import panels, spread, tiers
 
@@ -38,10 +39,12 @@ def render(record: dict[str, Any]) -> str:
         "events": [event for event in record.get("events") or () if event["at"] is not None],
         "workers": record.get("workers") or (),
         "gave_way": record.get("gave_way"),
+        "staleness": retelling.staleness(record),
+        "certificate": retelling.certificate(record),
         "little": [_little(name, row) for name, row in (record.get("little") or {}).items()],
         "mix": _mix(record.get("mix") or {}),
         "errors": results["errors"] if results else [],
-        "environment": list(record["environment"].items()),
+        "environment": retelling.made_with(record["environment"]),
         "data": _json(_data(record, plots)) if results else None,
         "uplot_css": _own("uPlot.min.css", UPLOT),
         "uplot_js": _own("uPlot.iife.min.js", UPLOT),

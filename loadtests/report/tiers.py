@@ -43,7 +43,7 @@ GAUGES = (
 
 def of_probes(probes: dict[str, Any]) -> list[Panel]:
     """Those that have anything to show."""
-    at = probes["at"]
+    at = [second + 1 for second in probes["at"]]  # a second's figures belong to its end, as those of the results do
     found = [_processors(at, probes), *(_gauges(at, probes["gauges"], *one) for one in GAUGES), _memory(at, probes)]
     return [panel for panel in found if panel.curves]
 

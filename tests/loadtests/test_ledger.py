@@ -30,7 +30,7 @@ def record(run_id: str, measured: dict[str, Any] | None = None, **changes: Any) 
         "intention": "",
         "command": "manage.py loadtest run signup",
         "plan": json.loads(json.dumps(PLAN.as_json())),
-        "environment": {"commit": "abc", "settings_hash": "1", "host": "h"},
+        "environment": {"laboratory_commit": "abc", "laboratory_settings_hash": "1", "host": "h"},
         "verdict": {"outcome": "PASSED", "exit_code": 0, "sentence": "Good.", "checks": []},
         "results": measured,
         **changes,
@@ -120,15 +120,16 @@ def test_the_spreadsheet_has_the_columns_people_keep_and_says_what_changed(
     tmp_path: Path, measured: dict[str, Any]
 ) -> None:
     enter(tmp_path, "a1", measured=measured)
-    enter(tmp_path, "b2", environment={"commit": "def", "settings_hash": "2", "host": "h"}, intention="=cmd()")
-    enter(tmp_path, "c3", environment={"commit": "def", "settings_hash": "2", "host": "h"})
+    other = {"laboratory_commit": "def", "laboratory_settings_hash": "2", "host": "h"}
+    enter(tmp_path, "b2", environment=other, intention="=cmd()")
+    enter(tmp_path, "c3", environment=other)
     ledger.note(tmp_path, run_id="c3", text="again", changes="nothing", links=["http://x/y"], now=NOW)
     sheet = list(csv.DictReader(io.StringIO(spreadsheet.as_csv(ledger.read(tmp_path).entries))))
     assert list(sheet[0]) == ["Date", "Time", "Changes", "Focus", "Users", "Users/Second", "Results", "Notes", "Links"]
     first, second, third = sheet
     assert (first["Date"], first["Time"], first["Users"], first["Users/Second"]) == ("2026-11-21", "10:30", "300", "50")
     assert first["Results"].startswith("PASSED: 0 of 10 failed")
-    assert second["Changes"] == "commit def; settings"
+    assert second["Changes"] == "laboratory's commit def; laboratory's settings"
     assert second["Results"] == "PASSED: nothing was measured"
     assert second["Focus"] == "'=cmd()"  # a text, never a formula
     assert (third["Changes"], third["Notes"]) == ("nothing", "again")

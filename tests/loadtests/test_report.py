@@ -112,6 +112,7 @@ def test_every_tier_is_drawn_on_the_time_axis_of_the_run(kept: dict[str, Any]) -
     assert raw
     data = json.loads(raw[1])
     drawn = {curve["label"]: column for panel in data["panels"] for curve, column in curves_of(panel)}
+    assert len({tuple(panel["columns"][0][-2:]) for panel in data["panels"]}) == 1, "one second, one place"
     assert drawn["web"] == [80, 90]  # the last panel that has it: memory, in MB
     assert drawn["whole machine"] == [50, 100]  # percent of a core
     assert drawn["web.backlog"] == [0, 7]
