@@ -21,7 +21,6 @@ from loadtests.browsing.browser import Browser
 from loadtests.mailbox import Invitation
 from loadtests.target import Target
 
-
 # A note of the generator: what the audit was to be told is not all there. Nobody's answer is to blame for it.
 NOT_KEPT = "evidence could not be written"
 
