@@ -6,14 +6,24 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from rich.console import Console
 
+from loadtests.guard import challenge
 from loadtests.plans import PlanMistake
-from loadtests.replay import filling, made_log, mix, preparing, reading, rules, running
+from loadtests.replay import addresses, filling, made_log, mix, preparing, reading, rules, running, walking
 
 NAME = "log"
 HELP = "look into an access log as a replay would, or make one up"
-MISTAKES = (reading.NoLog, preparing.NothingToReplay, mix.MixMistake, rules.KindMistake, filling.NoSample)
+MISTAKES = (
+    reading.NoLog,
+    preparing.NothingToReplay,
+    mix.MixMistake,
+    rules.KindMistake,
+    filling.NoSample,
+    addresses.NoAddresses,
+    walking.NoWalk,
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -21,6 +31,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         "file", type=Path, nargs="+", help="common, combined or JSON, packed or not; several are merged"
     )
     parser.add_argument("--make", type=int, metavar="LINES", help="write so many lines into the file instead")
+    parser.add_argument(
+        "--like", metavar="FILE|URL", help="--make: of the pages in this file, one path a line, or of the shop there"
+    )
+    parser.add_argument("--environment", help="--like URL: what it has to say it is (default: what it is here)")
+    parser.add_argument("--allow-host", action="append", default=[], help="--like URL: a host beyond this machine")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the chosen visits there, for plain Locust")
     parser.add_argument("--seed", type=int, default=1, help="same seed, same log or choice (default 1)")
     parser.add_argument("--users", type=int, default=1_000, help="so many visits are chosen to be looked at (1000)")
     parser.add_argument("--weight", action="append", default=[], metavar="KIND=FACTOR", help="as in deals=3")
@@ -38,13 +54,26 @@ def handle(options: dict[str, Any], console: Console) -> int:
 
 
 def _make(options: dict[str, Any], console: Console) -> int:
+    pages = _pages(options) if options["like"] else None
     truth, path = made_log.Truth(), options["file"][0]
+    made = made_log.lines(count=options["make"], seed=options["seed"], truth=truth, pages=pages)
     with path.open("x") as file:
-        file.writelines(
-            f"{line}\n" for line in made_log.lines(count=options["make"], seed=options["seed"], truth=truth)
-        )
+        file.writelines(f"{line}\n" for line in made)
     console.print(f"{path}: {truth.lines:,} lines, {truth.visits:,} visits, {truth.pages.total():,} pages")
     return 0
+
+
+def _pages(options: dict[str, Any]) -> addresses.Addresses:
+    like, kinds = options["like"], rules.read(options["kinds"])
+    if not like.startswith(("http://", "https://")):
+        return addresses.of_paths(filling.paths(Path(like)), kinds)
+    target = challenge.admitted(
+        like,
+        allow=options["allow_host"],
+        environment=options["environment"] or settings.LOAD_TARGET or challenge.DEMO,
+        secret=str(settings.LOAD_KEY),
+    )
+    return addresses.of_paths(walking.paths(target, kinds), kinds)
 
 
 def _look(options: dict[str, Any], console: Console) -> int:
@@ -55,8 +84,12 @@ def _look(options: dict[str, Any], console: Console) -> int:
         urls=options["urls"],
     )
     with tempfile.TemporaryDirectory() as folder:
-        who = range(options["users"])
-        told = preparing.prepare(wanted=wanted, arrivals=who, seed=options["seed"], run_dir=Path(folder))
+        kept: Path | None = options["keep"]
+        if kept is not None:
+            kept.mkdir(parents=True, exist_ok=True)
+        told = preparing.prepare(
+            wanted=wanted, arrivals=range(options["users"]), seed=options["seed"], run_dir=kept or Path(folder)
+        )
     console.print(running.summary(told), soft_wrap=True)
     console.print_json(json.dumps(told))
     return 0

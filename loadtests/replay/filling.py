@@ -50,9 +50,12 @@ class Sample:
 
 
 def read(path: Path | None, *, seed: int) -> Sample:
+    """Raises `NoSample`."""
+    return Sample(() if path is None else paths(path), seed=seed)
+
+
+def paths(path: Path) -> list[str]:
     """One path a line. Raises `NoSample`."""
-    if path is None:
-        return Sample((), seed=seed)
     try:
         lines = path.read_text(encoding="ascii").split()
     except (OSError, UnicodeDecodeError) as error:
@@ -60,4 +63,4 @@ def read(path: Path | None, *, seed: int) -> Sample:
     wrong = next((line for line in lines if not line.startswith("/") or line.startswith("//")), None)
     if wrong is not None or not lines:
         raise NoSample(f"{path}: {wrong or 'nothing in it'} is no path; one a line, each beginning with /")
-    return Sample(lines, seed=seed)
+    return lines

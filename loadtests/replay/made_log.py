@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import NamedTuple
 
+from loadtests.replay.addresses import Addresses, made_up
+
 _BEGAN = datetime(2026, 11, 20, 0, 0, tzinfo=UTC).timestamp()
 _PAUSE_MEDIAN, _PAUSE_SPREAD, _PAUSE_MOST = 20.0, 1.0, 1_500.0  # seconds; a longer one would end the visit
 _BACK_AFTER = 45 * 60.0
@@ -71,9 +73,12 @@ class _Client(NamedTuple):
     agent: str
 
 
-def lines(*, count: int, seed: int, truth: Truth, products: int = 1_250, visits_a_second: float = 2.0) -> Iterator[str]:
-    """So many lines, in the order of their time; `truth` is filled on the way. Memory holds the visits that go on."""
-    crowd, waiting = _Crowd(seed, products, visits_a_second), list[_Line]()
+def lines(
+    *, count: int, seed: int, truth: Truth, pages: Addresses | None = None, visits_a_second: float = 2.0
+) -> Iterator[str]:
+    """So many lines, in the order of their time; `truth` is filled on the way. Memory holds the visits that go on.
+    `pages`: of the shop that people were at; None for one that never was."""
+    crowd, waiting = _Crowd(seed, pages or made_up(), visits_a_second), list[_Line]()
     while truth.lines < count:
         while not waiting or waiting[0].moment >= crowd.next_arrival:
             for line in crowd.visit():
@@ -93,15 +98,15 @@ def lines(*, count: int, seed: int, truth: Truth, products: int = 1_250, visits_
 
 
 class _Crowd:
-    def __init__(self, seed: int, products: int, visits_a_second: float) -> None:
+    def __init__(self, seed: int, pages: Addresses, visits_a_second: float) -> None:
         self.chance = random.Random(f"log {seed}")  # noqa: S311 (a log, not a secret)
         self.next_arrival = _BEGAN
         self._rate = visits_a_second
         self._lines = 0
         self._clients = 0
         self._gone: deque[tuple[float, _Client]] = deque(maxlen=_REMEMBERED)  # when their visit ended
-        self._popular = list(accumulate(1 / rank for rank in range(1, products + 1)))
-        self._numbers = range(1, products + 1)
+        self._pages = pages
+        self._popular = list(accumulate(1 / rank for rank, _ in enumerate(pages["product"], 1)))
 
     def visit(self) -> list[_Line]:
         """All lines of the next one who comes."""
@@ -152,17 +157,9 @@ class _Crowd:
         return made
 
     def _address(self, page: str) -> str:
-        match page:
-            case "home":
-                return "/shop/"
-            case "product":
-                number = self.chance.choices(self._numbers, cum_weights=self._popular)[0]
-                return f"/shop/p/product-{number}/"
-            case "category":
-                return f"/shop/c/category-{self.chance.randrange(17)}/?page={self.chance.randrange(1, 4)}"
-            case "search":
-                return f"/shop/search/?q=word{self.chance.randrange(500)}"
-        return f"/shop/{page}/"
+        if page == "product":
+            return self.chance.choices(self._pages[page], cum_weights=self._popular)[0]
+        return self.chance.choice(self._pages[page])
 
     def _robot(self, began: float) -> list[_Line]:
         client = self._new(_ROBOTS_AGENTS)
