@@ -8,8 +8,10 @@ up furthest inside explains what is used up outside of it, when it was used up a
 from collections.abc import Mapping
 from typing import Any
 
+from loadtests.causes import trouble as troubles
 from loadtests.causes.scene import Scene
-from loadtests.causes.suspects import Suspect, suspects
+from loadtests.causes.suspect import Suspect
+from loadtests.causes.suspects import suspects
 
 # Within these seconds of each other two things begin together: the windows by which they are seen are 5 s long.
 TOGETHER = 10
@@ -27,14 +29,14 @@ def gave_way(*, results: Mapping[str, Any] | None, probes: Mapping[str, Any] | N
     if results is None:
         return None
     scene = Scene(results, probes or {})
-    trouble = scene.trouble()
+    trouble = troubles.began(results)
     looked_at = suspects(scene)
     used_up = [one for one in looked_at if one.since is not None]
     guilty = _guilty(used_up, None if trouble is None else trouble[0])
     if guilty is None:
         return _nobody(looked_at, trouble, probes)
     told = [one.evidence for one in used_up if one.what == guilty.what and one != guilty]
-    how = [] if trouble is None else [f"visitors felt it from second {trouble[0]}: {trouble[1]}"]
+    how = [] if trouble is None else [f"Visitors felt it from second {trouble[0]} on: {trouble[1]}."]
     return {
         "what": guilty.what,
         "since": guilty.since,
@@ -70,14 +72,15 @@ def _nobody(
     looked_at: list[Suspect], trouble: tuple[int, str] | None, probes: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     nearest = sorted((one for one in looked_at if one.used is not None), key=lambda one: -(one.used or 0.0))[:3]
-    evidence = [f"nearest to its end: {one.evidence}" for one in nearest]
+    evidence = [one.evidence for one in nearest]
     if trouble is None:
-        return {"what": NOTHING, "since": None, "evidence": evidence, "also": []}
+        said = "Visitors were served alike all along." + (" What came nearest to its end was:" if evidence else "")
+        return {"what": NOTHING, "since": None, "evidence": [said, *evidence], "also": []}
     watched = "nothing that was watched was used up" if probes else "the target was not watched"
     return {
         "what": UNKNOWN,
         "since": trouble[0],
-        "evidence": [f"from second {trouble[0]} {trouble[1]}; {watched}", *evidence],
+        "evidence": [f"Visitors felt it from second {trouble[0]} on: {trouble[1]}. But {watched}.", *evidence],
         "also": [_said(one) for one in looked_at if one.since is not None],
     }
 

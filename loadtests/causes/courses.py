@@ -41,7 +41,8 @@ def often(course: Iterable[bool]) -> int | None:
 
 
 def longest(course: Iterable[bool]) -> int | None:
-    """The first second of the longest time in which it is true: often enough, and never untrue for a whole window."""
+    """The first second of the longest time in which it is true: often enough, and never untrue for a whole window.
+    What stands alone before it is often true is a hiccup of its own."""
     seconds = list(course)
     best: tuple[int, int | None] = (0, None)
     began, last = None, 0
@@ -50,7 +51,8 @@ def longest(course: Iterable[bool]) -> int | None:
             began, last = at if began is None else began, at
         elif began is not None and at - last > WINDOW:
             lasted = sum(seconds[began : last + 1])
-            best = max(best, (lasted, began), key=lambda one: one[0])
+            start = often(seconds[began : last + 1])
+            best = max(best, (lasted, began + (start or 0)), key=lambda one: one[0])
             began = None
     return best[1] if best[0] >= ENOUGH else None
 

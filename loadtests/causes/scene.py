@@ -5,15 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from loadtests.causes.courses import Course, longest, over, usual
+from loadtests.causes.courses import Course
 
 LABORATORY = "laboratory"
-# The baseline of a run: what a fifth of its seconds stayed below.
-CALM = 0.2
-SLOWER = 3.0
-SLOWER_MS = 100.0
-SLOW_MS = 1_000.0
-FAILING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +63,3 @@ class Scene:
             sums = sum(value for value in known if value is not None)
             found.append(None if share is None or not known else max(0.0, share * self.cores - sums))
         return found
-
-    def trouble(self) -> tuple[int, str] | None:
-        """The first second of the longest time in which visitors were served worse than in the calm of the same run,
-        and how one sees that. None: they were served alike all along."""
-        p95, calm = self.seen("p95"), usual(self.seen("p95"), CALM)
-        mark = SLOW_MS if calm is None else min(max(calm * SLOWER, calm + SLOWER_MS), SLOW_MS)
-        slow = [value is not None and value > mark for value in p95]
-        failing = [
-            share is not None and share > FAILING for share in over(self.seen("failures"), self.seen("requests"))
-        ]
-        signs = (slow, failing, self._silent())
-        length = max(len(sign) for sign in signs)
-        at = longest(any(second < len(sign) and sign[second] for sign in signs) for second in range(length))
-        if at is None:
-            return None
-        sentences = (
-            f"p95 was above {mark:.0f} ms, beside {calm or 0:.0f} ms in calm seconds",
-            f"more than {FAILING:.0%} of the requests failed",
-            "nobody was answered while somebody waited",
-        )
-        return at, next(text for sign, text in zip(signs, sentences, strict=True) if at < len(sign) and sign[at])
-
-    def _silent(self) -> list[bool]:
-        """A target that stands still has no slow answers: it has none."""
-        pairs = zip(self.seen("requests"), self.seen("in_flight"), strict=False)
-        return [not requests and bool(waiting) for requests, waiting in pairs]

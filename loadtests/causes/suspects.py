@@ -62,8 +62,9 @@ def _descriptors(scene: Scene) -> Iterator[Suspect]:
     for group in scene.groups:
         used = scene.group(group, "descriptors_used")
         since = above(used, CLOSED)
-        what, name = ("generator", "the load generator") if group == LABORATORY else ("connections", group)
-        text = f"{when(since)} a process of {name} had {share(then(used, since))} of the files and connections open that the system allows it."
+        what = "generator" if group == LABORATORY else "connections"
+        told = f"a process of the group {group} had {share(then(used, since))} of the files and connections open"
+        text = f"{when(since)} {told} that the system allows it."
         yield Suspect(what, since, 5, text, used=highest(used))
 
 

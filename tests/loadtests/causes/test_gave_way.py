@@ -90,15 +90,20 @@ STARVED = probes(
 REFUSING = probes(mariadb__primary__connections_refused=rises(0.0, 12.0))
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     "primary": (SLOW, SCANNING, "primary cpu", "a query without an index"),
-    "replica": (SLOW, probes(groups={"replica1": {"cpu": rises(0.1, 3.8)}}), "replica cpu", "replica1 took 3.8 of 4"),
+    "replica": (
+        SLOW,
+        probes(groups={"replica1": {"cpu": rises(0.1, 3.8)}}),
+        "replica cpu",
+        "replica1 used 3.8 of the machine's 4",
+    ),
     "locks": (SLOW, LOCKED, "locks", "30 transactions"),
     "starved": (SLOW, STARVED, "primary cpu", "a query without an index"),
-    "refused": (results(failures=rises(0.0, 40.0)), REFUSING, "connections", "primary refused"),
-    "edge full": (SLOW, probes(nginx__active=rises(50.0, 35_900.0)), "connections", "of nginx' 36,000 connections"),
+    "refused": (results(failures=rises(0.0, 40.0)), REFUSING, "connections", "database refused 12"),
+    "edge full": (SLOW, probes(nginx__active=rises(50.0, 35_900.0)), "connections", "of the 36,000 connections"),
     "threads": (SLOW, probes(web__busy=rises(2.0, 63.5)), "workers", "of the 64 threads"),
-    "web cpu": (SLOW, probes(groups={"web": {"cpu": rises(0.4, 3.7)}}), "workers", "took 3.7 of 4 cores"),
+    "web cpu": (SLOW, probes(groups={"web": {"cpu": rises(0.4, 3.7)}}), "workers", "used 3.7 of the machine's 4"),
     "cache": (SLOW, probes(groups={"redis": {"cpu_busiest": rises(0.1, 0.99)}}), "cache", "one thread for all"),
-    "edge cpu": (SLOW, probes(groups={"nginx": {"cpu_busiest": rises(0.1, 0.99)}}), "edge", "busiest process took 99%"),
+    "edge cpu": (SLOW, probes(groups={"nginx": {"cpu_busiest": rises(0.1, 0.99)}}), "edge", "nginx process used 99%"),
     "throttled": (
         {**results(failures=rises(0.0, 20.0)), "errors": [{"error": "status 429, expected 200"}]},
         probes(),
@@ -106,8 +111,13 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "429",
     ),
     "queue": (results(), probes(outbox_overdue_seconds__sale=rises(0.0, 90.0)), "queue", "90 s"),
-    "generator": (results(p95=rises(20.0, 900.0), cpu=rises(0.2, 0.97)), SCANNING, "generator", "97% of a core"),
-    "neighbours": (SLOW, probes(host=rises(0.3, 0.99)), "machine", "other programs took"),
+    "generator": (
+        results(p95=rises(20.0, 900.0), cpu=rises(0.2, 0.97)),
+        SCANNING,
+        "generator",
+        "97% of a processor core",
+    ),
+    "neighbours": (SLOW, probes(host=rises(0.3, 0.99)), "machine", "neither the target nor the laboratory"),
 }
 
 
@@ -134,7 +144,8 @@ def test_the_same_without_what_happened_is_nothing(
     found = gave_way(results=calm(seen) | {"errors": []}, probes=calm(watched))
     assert found is not None
     assert (found["what"], found["since"], found["also"]) == ("nothing", None, [])
-    assert any("nearest to its end" in sentence for sentence in found["evidence"])
+    assert "nearest to its end" in found["evidence"][0]
+    assert all(sentence.startswith("In its busiest seconds ") for sentence in found["evidence"][1:])
 
 
 def test_what_waits_outside_is_told_as_an_effect_of_what_is_used_up_inside() -> None:
@@ -177,7 +188,7 @@ def test_the_longest_trouble_is_the_runs_and_not_the_first_cold_seconds() -> Non
     cold = [700.0 if second < 4 else value for second, value in enumerate(rises(20.0, 900.0))]
     found = gave_way(results=results(p95=cold), probes=SCANNING) or {}
     assert (found["what"], found["since"]) == ("primary cpu", BEGINS)
-    assert f"visitors felt it from second {BEGINS}" in found["evidence"][-1]
+    assert f"Visitors felt it from second {BEGINS}" in found["evidence"][-1]
 
 
 def test_a_full_machine_speaks_of_who_filled_it_then_and_not_before() -> None:
@@ -191,6 +202,19 @@ def test_a_refusal_on_a_machine_that_others_fill_is_the_refusal() -> None:
     found = gave_way(results=SLOW, probes={**REFUSING, "host": {"cpu": steady(0.99), "cores": steady(4)}}) or {}
     assert (found["what"], found["since"]) == ("connections", BEGINS)
     assert {one["what"] for one in found["also"]} == {"machine"}
+
+
+def test_a_laboratory_that_takes_what_the_target_needs_is_the_machines_and_not_a_generators_end() -> None:
+    """Two processes of 75 % each on two cores of which the target needs more than it gets."""
+    crowding = probes(
+        groups={"laboratory": {"cpu": rises(0.3, 1.5)}, "web": {"cpu": rises(0.3, 0.45)}}, host=rises(0.4, 0.98)
+    )
+    crowding["host"]["cores"] = steady(2)
+    found = gave_way(results=results(p95=rises(20.0, 900.0), cpu=rises(0.2, 0.75)), probes=crowding) or {}
+    assert (found["what"], found["since"]) == ("machine", BEGINS)
+    assert "the laboratory itself used 1.5 of the machine's 2" in found["evidence"][0]
+    at_its_end = results(p95=rises(20.0, 900.0), cpu=rises(0.2, 0.95))
+    assert (gave_way(results=at_its_end, probes=crowding) or {})["what"] == "generator"
 
 
 def test_a_hiccup_of_two_seconds_is_nothing() -> None:
@@ -211,6 +235,18 @@ def test_trouble_that_nothing_explains_is_said_to_be_unknown() -> None:
     assert unwatched is not None
     assert unwatched["what"] == "unknown"
     assert "was not watched" in unwatched["evidence"][0]
+
+
+@pytest.mark.parametrize(("seen", "watched", "what", "evidence"), CASES.values(), ids=CASES)
+def test_each_piece_of_evidence_is_a_sentence(
+    seen: dict[str, Any], watched: dict[str, Any], what: str, evidence: str
+) -> None:
+    found = gave_way(results=seen, probes=watched)
+    assert found is not None
+    for sentence in [*found["evidence"], *(one for other in found["also"] for one in other["evidence"])]:
+        assert sentence[0].isupper(), sentence
+        assert sentence.endswith("."), sentence
+        assert "unknown" not in sentence
 
 
 def gaps(series: Series) -> Series:
