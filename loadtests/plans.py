@@ -173,11 +173,11 @@ class Plan:
         given = {name: value for name, value in others.items() if value is not None}
         return replace(self, users=people, shape=shape, **given)
 
-    def as_arguments(self) -> list[str]:
-        """What `manage.py loadtest run` takes to run this plan again; `plan.toml` stands for the file of the run's
-        folder, where the command line cannot say it all."""
+    def as_arguments(self, *, file: str) -> list[str]:
+        """What `manage.py loadtest run` takes to run this plan again; where options cannot say it all, `file`: where it
+        is kept."""
         if self != _of_command_line(self):
-            return ["plan.toml"]
+            return [file]
         options = {
             "--users": self.users,
             "--rate": f"{self.rate:.12g}",

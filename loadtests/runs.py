@@ -48,7 +48,7 @@ class Surroundings:
     run_dir: Path | None = None  # new or empty
     ledger: Path | None = None  # the folder of the ledger; None: that which holds the run's
     links: Sequence[str] = ()
-    command: str = ""
+    command: Callable[[Path], str] = lambda run_dir: ""  # that runs the plan of this folder again
     audit: Callable[[Path], dict[str, Any]] | None = None
     besides: Callable[[Plan, Target, Path], Sequence[Beside]] | None = None  # None: `besides` below
     remote: int = 0
@@ -231,7 +231,7 @@ def _concluded(
             "run_id": execution.run_id,
             "name": plan.name,
             "plan": plan.as_json(),
-            "command": around.command,
+            "command": around.command(run_dir.resolve()),
             "started_at": conducted.began,
             "environment": surroundings.environment(),
             "intention": plan.intention,

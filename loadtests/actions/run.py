@@ -65,7 +65,7 @@ def handle(options: dict[str, Any], console: Console) -> int:
             root=root,
             run_dir=where,
             links=[invitation.link for invitation in links],
-            command=shlex.join(["manage.py", "loadtest", "run", *plan.as_arguments()]),
+            command=lambda run_dir: again(options, plan, run_dir),
             audit=lambda run_dir: _books(options, run_dir),
             show=show,
             say=lambda text: console.print(text, soft_wrap=True),
@@ -77,6 +77,20 @@ def handle(options: dict[str, Any], console: Console) -> int:
         kept, run_dir = runs.execute(plan, around=around)
     saying.say_verdict(kept, run_dir / "report.html", console)
     return int(kept["verdict"]["exit_code"])
+
+
+def again(options: dict[str, Any], plan: plans.Plan, run_dir: Path) -> str:
+    """The command that makes this run again, as written. What is no part of a plan is repeated as it was given."""
+    said = ["manage.py", "loadtest", "run", *plan.as_arguments(file=str(run_dir / "plan.toml"))]
+    for name in ("mailbox", "links"):
+        if options[name]:
+            said += [f"--{name}", str(options[name].resolve())]
+    if options["wait_for_mail"]:
+        said += ["--wait-for-mail", f"{options['wait_for_mail']:g}"]
+    if options["workers"]:
+        said += ["--workers", str(options["workers"]), "--bind", options["bind"]]
+        said += ["--processes", str(options["processes"])] if options["processes"] else []
+    return shlex.join([*said, *(["--no-audit"] if options["no_audit"] else [])])
 
 
 def _plan(options: dict[str, Any]) -> plans.Plan:

@@ -49,7 +49,12 @@ class Runs:
         self.made += 1
         run_dir = self.folder / f"{self.made:03d}-{name}"
         around = runs.Surroundings(
-            root=self.folder, run_dir=run_dir, command=self.command, audit=audit, report=False, say=lambda text: None
+            root=self.folder,
+            run_dir=run_dir,
+            command=lambda run_dir: self.command,
+            audit=audit,
+            report=False,
+            say=lambda text: None,
         )
         kept, _ = runs.execute(plan, around=around)
         if by := ended_by_hand(kept):

@@ -9,7 +9,10 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
+from loadtests import plans
+from loadtests.actions import run
 from loadtests.mailbox import Invitation
+from loadtests.planning import plan_files
 
 from .small_sale import serving
 
@@ -23,7 +26,7 @@ def run_dir(tmp_path: Path) -> Path:
 
 def test_a_run_leaves_its_record_and_report_and_does_not_pass_without_an_audit(run_dir: Path) -> None:
     with serving() as sale:
-        options = ["--host", sale.url, "--run-dir", str(run_dir), "--no-audit"]
+        options = ["--host", sale.url, "--run-dir", str(run_dir), "--no-audit", "--intention", "to see it again"]
         done = subprocess.run(
             [sys.executable, "manage.py", "loadtest", "run", "signup", *FAST, *options],
             cwd=settings.BASE_DIR,
@@ -41,8 +44,20 @@ def test_a_run_leaves_its_record_and_report_and_does_not_pass_without_an_audit(r
     kept = json.loads((run_dir / "run.json").read_text())
     assert kept["verdict"]["outcome"] == "INVALID"
     assert kept["results"]["visitors"]["finished"] == 3
-    assert kept["command"].startswith("manage.py loadtest run signup --users 3")
+    assert kept["command"] == f"manage.py loadtest run {run_dir}/plan.toml --no-audit", "as written, from anywhere"
+    again = plan_files.chosen(f"{run_dir}/plan.toml", default_host="")
+    assert again == plans.Plan.from_json(kept["plan"])
     assert kept["plan"]["host"] == sale.url
+
+
+def test_the_command_that_runs_it_again_has_what_is_no_part_of_a_plan(tmp_path: Path) -> None:
+    plan = plan_files.chosen("purchase", default_host="http://127.0.0.1:8000", users=3)
+    nothing = dict.fromkeys(("mailbox", "links", "wait_for_mail", "workers", "no_audit", "processes"))
+    assert run.again(nothing, plan, tmp_path).startswith("manage.py loadtest run purchase --users 3")
+    given = {**nothing, "links": tmp_path / "my links", "wait_for_mail": 9.0, "workers": 2, "bind": "10.0.0.1:5557"}
+    assert run.again(given, plan, tmp_path).endswith(
+        f"--links '{tmp_path}/my links' --wait-for-mail 9 --workers 2 --bind 10.0.0.1:5557"
+    )
 
 
 def test_other_hosts_are_refused_before_anything_is_made(run_dir: Path) -> None:
@@ -111,37 +126,3 @@ def test_a_run_directory_that_cannot_be_written_is_said_at_the_start(tmp_path: P
 def test_a_mistake_in_the_plan_is_named(run_dir: Path) -> None:
     with pytest.raises(CommandError, match="--users must be"):
         call_command("loadtest", "run", "signup", "--users", "0", "--run-dir", str(run_dir))
-
-
-def test_plain_locust_runs_the_scenarios_as_well() -> None:
-    with serving() as sale:
-        options = [
-            "--headless",
-            "--users",
-            "2",
-            "--spawn-rate",
-            "2",
-            "--run-time",
-            "2s",
-            "--only-summary",
-            "--json",
-            "Signup",
-        ]
-        done = subprocess.run(
-            [sys.executable, "-m", "locust", "-f", "loadtests/locustfile.py", "--host", sale.url, *options],
-            cwd=settings.BASE_DIR,
-            env={
-                "PATH": "/usr/bin:/bin",
-                "STAMPEDE_TIME_SCALE": "0.001",
-                "STAMPEDE_LOAD_KEY": settings.LOAD_KEY,
-                "PYTHONPATH": str(settings.BASE_DIR),
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert len(sale.emails) > 2  # each user is one person after the other
-    assert done.returncode == 0, done.stderr
-    names = {entry["name"] for entry in json.loads(done.stdout)}
-    assert names == {"signup.landing", "signup.post", "signup.position"}

@@ -108,9 +108,9 @@ def test_a_rate_or_a_duration_changes_the_other_and_not_the_visitors() -> None:
 
 
 def test_what_the_command_line_can_say_is_said_and_else_the_plan_is_a_file() -> None:
-    assert plan().as_arguments()[:5] == ["signup", "--users", "2000", "--rate", "50"]
-    assert mixed().as_arguments() == ["plan.toml"]
-    assert dataclasses.replace(plan(), limits=("p99 < 1s",)).as_arguments() == ["plan.toml"]
+    assert plan().as_arguments(file="p.toml")[:5] == ["signup", "--users", "2000", "--rate", "50"]
+    assert mixed().as_arguments(file="a/plan.toml") == ["a/plan.toml"]
+    assert dataclasses.replace(plan(), limits=("p99 < 1s",)).as_arguments(file="p.toml") == ["p.toml"]
 
 
 @pytest.mark.parametrize(
