@@ -15,12 +15,14 @@
 | late, staleness | with a statistic: late starts, what visitors saw too late | us, ms, s |
 
 `intended` takes the time from the moment at which the step was to begin. `over 10s`: each window of 10 seconds must
-keep it. `stop`: the run ends when it is broken. How windows are judged: `loadtests/judgement/windows.py`.
+keep it. `stop`: the run ends when it is broken. `failed(* but resource.*, iframe.*) == 0`: of all other steps. Every
+plan has `failed == 0` and `untrue == 0` for the steps of which it does not itself bound these. How windows are judged:
+`loadtests/judgement/windows.py`.
 """
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -39,11 +41,12 @@ VISITORS = ("gave_up", "cut_off", "lost", "unmet")
 LEVELS = ("present", "in_flight", "connections")
 PROBED = ("cpu", "rss", "descriptors", "sockets", "gauge")
 DURATIONS = ("late", "staleness")
+FLOWS = ("rate", "arrivals")
 _UNITS_OF: dict[str, tuple[str | None, ...]] = {
     "latency": _DURATIONS,
     **dict.fromkeys(DURATIONS, _DURATIONS),
     **dict.fromkeys((*WRONG, *VISITORS), _SHARES),
-    **dict.fromkeys(("rate", "arrivals"), _RATES),
+    **dict.fromkeys(FLOWS, _RATES),
     **dict.fromkeys((*LEVELS, "descriptors", "sockets", "gauge"), (None,)),
     "cpu": ("%",),
     "rss": ("KB", "MB", "GB"),
@@ -59,6 +62,8 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 # A processor's load is judged over this many seconds where the limit says nothing: one busy second is no shortage.
 CPU_WINDOW_SECONDS = 5
 LONGEST_WINDOW_SECONDS = 3600
+# What is judged of every run, unless its plan says how much of it may be.
+ALWAYS = ("failed", "untrue")
 
 
 class LimitMistake(ValueError):
@@ -68,7 +73,8 @@ class LimitMistake(ValueError):
 @dataclass(frozen=True, slots=True)
 class Limit:
     """`metric`: as in the table, with `latency` for what is measured of answers. `what`: a pattern of steps, a group or
-    a gauge. `value`: in seconds, bytes, per second, or a share of 1. `window`: in seconds; None is all of the run."""
+    a gauge; `but`: patterns of steps that it leaves out. `value`: in seconds, bytes, per second, or a share of 1.
+    `window`: in seconds; None is all of the run."""
 
     text: str
     metric: str
@@ -80,6 +86,7 @@ class Limit:
     unit: str | None
     window: int | None
     stop: bool
+    but: tuple[str, ...] = ()
 
     def kept(self, value: float) -> bool:
         return _OPERATORS[self.op](value, self.value)
@@ -100,7 +107,12 @@ class Limit:
         return self.unit == "%"
 
     def covers(self, step: str) -> bool:
-        return fnmatchcase(step, self.what)
+        return fnmatchcase(step, self.what) and not any(fnmatchcase(step, pattern) for pattern in self.but)
+
+    @property
+    def of_all(self) -> bool:
+        """Of every step, or of every visitor."""
+        return self.what == "*" and not self.but
 
     def said(self, value: float) -> str:
         """A measured value in the limit's own unit."""
@@ -114,6 +126,7 @@ def parse(text: str) -> Limit:
     if found is None:
         raise LimitMistake(f"{text!r} is no limit; one reads like `p99(signup.post) < 250ms over 10s stop`")
     metric, statistic = found["metric"], found["statistic"] or ""
+    what, but = _patterns(found["what"] or "")
     if _STATISTIC.fullmatch(metric):
         _demand(not statistic, text, "names two statistics")
         metric, statistic = "latency", metric
@@ -123,7 +136,8 @@ def parse(text: str) -> Limit:
     limit = Limit(
         text=text.strip(),
         metric=metric,
-        what=(found["what"] or "").strip() or ("generator" if metric == "cpu" else "*"),
+        what=what or ("generator" if metric == "cpu" else "*"),
+        but=but,
         statistic=statistic,
         intended=bool(found["intended"]),
         op=found["op"],
@@ -134,6 +148,31 @@ def parse(text: str) -> Limit:
     )
     _demand_sense(limit, named=found["what"] is not None)
     return limit
+
+
+def completed(lines: Iterable[str]) -> tuple[str, ...]:
+    """The lines, and for each of what is always judged a limit of 0 on the steps that none of them bounds. Raises
+    `LimitMistake`."""
+    written = tuple(lines)
+    limits = [parse(line) for line in written]
+    return (*written, *(line for metric in ALWAYS if (line := _none_of_the_others(metric, limits))))
+
+
+def _none_of_the_others(metric: str, limits: Iterable[Limit]) -> str:
+    bounding = [limit for limit in limits if limit.metric == metric and not limit.at_least]
+    if any(limit.of_all for limit in bounding):
+        return ""
+    # What one leaves out and another does not name is left to nobody: then all are judged by 0.
+    bounded = [limit.what for limit in bounding if not limit.but and limit.what != "*"]
+    rest = [limit for limit in bounding if limit.but]
+    if any(all(pattern in bounded for pattern in limit.but) for limit in rest if limit.what == "*"):
+        return ""
+    return f"{metric}(* but {', '.join(sorted(set(bounded)))}) == 0" if bounded else f"{metric} == 0"
+
+
+def _patterns(named: str) -> tuple[str, tuple[str, ...]]:
+    what, _, but = named.strip().partition(" but ")
+    return what.strip(), tuple(pattern for part in but.split(",") if (pattern := part.strip()))
 
 
 def _demand_sense(limit: Limit, *, named: bool) -> None:
@@ -151,6 +190,7 @@ def _demand_sense(limit: Limit, *, named: bool) -> None:
     _demand(not limit.intended or metric == "latency", text, "can be `intended` only for answers")
     takes = metric in ("latency", "rate", *WRONG, *PROBED)
     _demand(takes or not named, text, f"is of the whole run: {metric} takes nothing in brackets")
+    _demand(not limit.but or metric not in PROBED, text, "leaves something out: only steps can be left out")
     _demand(named or metric not in PROBED or metric == "cpu", text, f"needs to say whose, as in `{metric}(web)`")
     _demand(
         limit.window is None or 1 <= limit.window <= LONGEST_WINDOW_SECONDS,

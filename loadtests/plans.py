@@ -5,7 +5,6 @@ It reads no file (`loadtests/planning/plan_files.py` does) and knows neither Dja
 JSON.
 """
 
-import math
 import random
 import re
 from collections.abc import Iterator, Mapping
@@ -29,7 +28,8 @@ JOURNEY_SECONDS: dict[str, float] = {
     "replay": 3600.0,
 }
 SCENARIOS = tuple(JOURNEY_SECONDS)
-# A journey waits for answers as well; a visitor who is longer than this behind is cut off.
+# A journey waits for answers as well. Whoever is behind by more than this, and by what the plan itself lets somebody
+# wait, is cut off.
 GRACE_SECONDS = 60.0
 MOST_USERS = 1_000_000
 # So many visitors one generator process drives alone.
@@ -94,6 +94,8 @@ class Plan:
         for key, why, holds in _demands(self):
             if not holds:
                 raise PlanMistake(key, why)
+        # Nothing is failed and nothing untrue where the plan does not say how much of it may be.
+        object.__setattr__(self, "limits", limits.completed(self.limits))
 
     @property
     def scenario(self) -> str:
@@ -132,7 +134,13 @@ class Plan:
     @property
     def hard_stop_seconds(self) -> float:
         """No run lasts longer than this, whatever the target does."""
-        return self.moments()[-1] + self.longest_journey + GRACE_SECONDS
+        return self.moments()[-1] + self.longest_journey + self.grace_seconds
+
+    @property
+    def grace_seconds(self) -> float:
+        """How far behind a visitor may be: a whole time-out, or as long as the slowest answer that a limit accepts."""
+        bounds = (limit.value for limit in map(limits.parse, self.limits) if limit.metric == "latency")
+        return GRACE_SECONDS + min(3600.0, max((self.request_timeout, *bounds)))
 
     def phases(self) -> list[Phase]:
         """Which seconds are compared with which, by the plan alone: `loadtests/judgement/phases.py`."""
@@ -153,7 +161,8 @@ class Plan:
         **others: Any,
     ) -> "Plan":
         """The same plan, smaller, larger, slower or with other values; None leaves a value as it is. `users` alone
-        keeps the rates and holds them for a shorter or longer time. Raises `PlanMistake`."""
+        keeps the rates and holds them for a shorter or longer time; a shorter run has as much less of a warm-up. Raises
+        `PlanMistake`."""
         if rate is not None and duration is not None:
             raise PlanMistake("duration", "and rate say the same thing twice: name one of them")
         people = self.users if users is None else users
@@ -171,7 +180,9 @@ class Plan:
             _demand("arrivals", f"must be one of {', '.join(SPACINGS)}", arrivals in SPACINGS)
             shape = Shape(arrivals if shape.kind in SPACINGS else shape.kind, shape.pieces, arrivals)
         given = {name: value for name, value in others.items() if value is not None}
-        return replace(self, users=people, shape=shape, **given)
+        shorter = min(1.0, shape.seconds / self.shape.seconds) if self.shape.seconds else 1.0
+        warm_up = self.warm_up_seconds if shorter > 0.999 else float(int(self.warm_up_seconds * shorter))
+        return replace(self, **{"users": people, "shape": shape, "warm_up_seconds": warm_up, **given})
 
     def as_arguments(self, *, file: str) -> list[str]:
         """What `manage.py loadtest run` takes to run this plan again; where options cannot say it all, `file`: where it
@@ -256,7 +267,8 @@ def _demands(plan: Plan) -> Iterator[tuple[str, str, bool]]:
     unknown = sorted(set(mix) - set(SCENARIOS))
     yield "mix", f"names {', '.join(map(repr, unknown))}; scenarios are {', '.join(SCENARIOS)}", not unknown
     for scenario, weight in mix.items():
-        yield "mix", f"needs a weight above 0 for {scenario!r}", 0 < weight < math.inf
+        yield "mix", f"needs a weight above 0 for {scenario!r}", 0 < weight < 1e9
+    yield "seed", "must have at most 18 digits", abs(plan.seed) < 10**18
     yield "users", f"must be from 1 to {MOST_USERS}", 1 <= users <= MOST_USERS
     yield "shape", "brings nobody", plan.shape.people > 0
     yield "shape", "lasts longer than a day", plan.shape.seconds <= 86_400 * 1.001
@@ -267,7 +279,7 @@ def _demands(plan: Plan) -> Iterator[tuple[str, str, bool]]:
     yield "warm_up_seconds", "must be from 0 to 86400", 0 <= plan.warm_up_seconds <= 86_400
     yield "expected", "needs seconds of 0 or more", all(0 <= seconds < 3600 for seconds in plan.expected.values())
     yield "moving", "must be from 0 to 10000 changes a second", 0 <= plan.moving <= 10_000
-    yield "weights", "must be above 0", all(0 < weight < math.inf for weight in plan.weights.values())
+    yield "weights", "must be above 0", all(0 < weight < 1e9 for weight in plan.weights.values())
     yield "journey_seconds", "must be from 0 to 86400", 0 <= plan.journey_seconds <= 86_400
     yield "name", "must be letters, digits, dots and dashes, at most 60", bool(_NAME.fullmatch(plan.name))
     for line in plan.limits:

@@ -38,6 +38,10 @@ class Piece:
     def people(self) -> float:
         return self.at_once + self.seconds * (self.begin + self.end) / 2
 
+    def longer(self, factor: float) -> "Piece":
+        burst = self.at_once > 0 and not self.begin and not self.end
+        return Piece(self.seconds * (1 if burst else factor), self.begin, self.end, self.at_once * factor)
+
     def come_by(self, second: float) -> float:
         """How many have come this many seconds after its beginning."""
         if second < 0:
@@ -91,11 +95,9 @@ class Shape:
         return Shape(self.kind, tuple(changed), self.spacing)
 
     def longer(self, factor: float) -> "Shape":
-        """The same rates, held for longer; more people by as much."""
-        changed = (
-            Piece(piece.seconds * factor, piece.begin, piece.end, piece.at_once * factor) for piece in self.pieces
-        )
-        return Shape(self.kind, tuple(changed), self.spacing)
+        """The same rates, held for longer; more people by as much. Bursts keep their distance: what comes at once has
+        no rate that could be held."""
+        return Shape(self.kind, tuple(piece.longer(factor) for piece in self.pieces), self.spacing)
 
     def moments(self, users: int, chance: random.Random) -> list[float]:
         """Seconds after the start, in order, of exactly so many arrivals spread over the whole shape."""

@@ -1,5 +1,6 @@
 """Which seconds of a run are compared with which. Decided by the plan alone: what the target did moves no boundary."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,11 +13,13 @@ _POINTS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """From `start` to `end`, in seconds of the run: warm-up, ramp, plateau or drain."""
+    """From `start` to `end`, in seconds of the run: warm-up, ramp, plateau or drain. Nobody is to arrive after
+    `arrivals_end`."""
 
     name: str
     start: float
     end: float
+    arrivals_end: float = math.inf
 
 
 def of(shape: Shape, *, stays: Sequence[tuple[float, float]], warm_up: float) -> list[Phase]:
@@ -35,7 +38,7 @@ def of(shape: Shape, *, stays: Sequence[tuple[float, float]], warm_up: float) ->
     warm = min(warm_up, end)
     start, stop = max(start, warm), max(stop, warm)
     bounds = (("warm-up", 0.0, warm), ("ramp", warm, start), ("plateau", start, stop), ("drain", stop, end))
-    return [Phase(*bound) for bound in bounds if bound[2] > bound[1]]
+    return [Phase(*bound, shape.seconds) for bound in bounds if bound[2] > bound[1]]
 
 
 def _longest_high(at: Sequence[float], present: Sequence[float]) -> tuple[float, float]:

@@ -12,14 +12,11 @@ UNLIKELY = 0.001
 # The target's count and ours are not read in one moment; and a request that met a closing connection is asked again.
 MISCOUNTED = 0.001
 MISCOUNTED_BY = 3
-# Notes of a generator after which its figures are not the target's. (Bytes that nobody asked for are the target's own.)
-FATAL_NOTES = (
-    "out of ports",
-    "out of descriptors",
-    "out of buffers",
-    "a scenario broke",
-    "bytes that nobody asked for",
-)
+# Notes of a generator after which its figures are not the target's.
+FATAL_NOTES = ("out of ports", "out of descriptors", "out of buffers", "a scenario broke")
+CUT_OFF = "requests cut off by the end"
+# What ends a run without a fault of the laboratory, and without somebody's hand.
+ENDS = ("plan", "hard stop", "limit broken")
 
 Found = Mapping[str, Any]
 
@@ -27,8 +24,16 @@ Found = Mapping[str, Any]
 def checks(
     results: Found, *, little: Found | None, mix: Found | None, counted: Found | None, certificate: Found | None
 ) -> list[Check]:
-    found = [_cpu(results), _starts(results), _lost(results), _notes(results), _books_of_requests(results)]
-    return [*found, _counted(results, counted), *_little(little), _mix(mix), _certified(results, certificate)]
+    found = [_cpu(results), _starts(results), _let_in(results), _lost(results), _notes(results)]
+    return [
+        *found,
+        _answers(results),
+        _requests(results),
+        _counted(results, counted),
+        *_little(little),
+        _mix(mix),
+        _certified(results, certificate),
+    ]
 
 
 def _cpu(results: Found) -> Check:
@@ -45,6 +50,17 @@ def _starts(results: Found) -> Check:
     return Check("visitors started on time", mark(late < LATE_START_SECONDS * 1e3), detail)
 
 
+def _let_in(results: Found) -> Check:
+    """Who was not let in says nothing of the target: a full disk, a worker that never came, Ctrl-C, the bystander. A
+    limit that stops the run is the plan's own doing."""
+    name, by = "the run went to its end and everybody was let in", results["ended_by"]
+    unmet = results["visitors"]["unmet"]
+    if by.startswith("limit broken"):
+        return Check(name, Mark.HOLDS, f"stopped by the plan ({by}); {unmet} were not let in any more")
+    ended = f"; the run was ended by {by}" if by != "plan" else ""
+    return Check(name, mark(unmet == 0 and by.startswith(ENDS)), f"{unmet} were not let in{ended}")
+
+
 def _lost(results: Found) -> Check:
     lost = results["visitors"].get("lost", 0)
     return Check("no visitor was lost with a generator", mark(lost == 0), f"{lost} lost")
@@ -58,13 +74,22 @@ def _notes(results: Found) -> Check:
     )
 
 
-def _books_of_requests(results: Found) -> Check:
-    """Each right or untrue answer was received, and nothing was received that was not sent."""
-    total, sent, received = results["total"], results["sent"], results["received"]
-    whole = total["success"] + total["untrue"]
-    unanswered = total["failure"] + total["timeout"]
-    detail = f"{sent} sent, {received} received, {whole} counted as answers, {unanswered} as failed"
-    return Check("what was sent was received and counted", mark(whole <= received <= sent), detail)
+def _answers(results: Found) -> Check:
+    """Each answer that came whole is in the figures, and each in the figures came. Exact: both are counted in one
+    moment, by different code."""
+    total, received, unfit = results["total"], results["received"], results["unfit"]
+    right, untrue = total["success"], total["untrue"]
+    detail = f"{received} received; counted: {right} right, {untrue} untrue, {unfit} whole and failed"
+    return Check("every answer received was counted", mark(received == right + untrue + unfit), detail)
+
+
+def _requests(results: Found) -> Check:
+    """Each request that went out has an outcome, or was cut off by the end of the run."""
+    sent, unsent = results["sent"], results["unsent"]
+    ended = sum(results["total"][outcome] for outcome in ("success", "failure", "timeout", "untrue"))
+    cut_off = results["generator"]["notes"].get(CUT_OFF, 0)
+    detail = f"{sent} sent and {unsent} that never went out; {ended} have an outcome, {cut_off} were cut off by the end"
+    return Check("every request sent has an outcome", mark(sent + unsent == ended + cut_off), detail)
 
 
 def _counted(results: Found, counted: Found | None) -> Check:
@@ -80,7 +105,7 @@ def _counted(results: Found, counted: Found | None) -> Check:
     unheard = sent - results["received"]
     if theirs + unheard + max(MISCOUNTED_BY, MISCOUNTED * sent) >= sent:
         return Check(name, Mark.HOLDS, f"{detail}; {unheard} were never answered")
-    if counted["by"] != "edge":
+    if counted["by"] != "edge" and not counted.get("direct"):
         return Check(name, Mark.UNKNOWN, f"{detail}: what a cache before it answered, the application never hears of")
     return Check(name, Mark.BROKEN, detail)
 
@@ -104,6 +129,9 @@ def _law(what: str, law: Found) -> Check:
 
 def _mix(mix: Found | None) -> Check:
     name = "the planned mix was achieved"
+    if mix is not None and mix.get("exact") is not None:
+        came = ", ".join(f"{count} {scenario}" for scenario, count in mix["counted"].items())
+        return Check(name, mark(mix["exact"]), f"{came}: {'' if mix['exact'] else 'not '}as the plan drew them")
     if mix is None or mix["p"] is None:
         return Check(name, Mark.UNKNOWN, "one scenario, or too few visitors to say")
     said = ", ".join(f"{scenario} {share:.1%}" for scenario, share in mix["achieved"].items())

@@ -4,8 +4,12 @@ no Django: `Watching` is handed each second once, in order.
 Upper bounds of times, levels and loads are judged from the end of the warm-up on; lower bounds (`rate > 40/s`) on the
 plateau alone, since no ramp keeps one; wrong answers from the first second to the last. Only whole windows are judged,
 and the run as one where it is shorter than the window.
+
+How many arrive and are answered a second is bounded from below only while people are to arrive. Where the plan has no
+whole window of that, such a limit is *moot*: the plan says so, whatever the target does, and the finding says it.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +19,7 @@ from loadtests.frames import Frame, Tally
 from loadtests.histogram import Histogram
 from loadtests.judgement.phases import Phase
 from loadtests.judgement.seconds import Second, seconds
-from loadtests.limits import DURATIONS, LEVELS, PROBED, VISITORS, WRONG, Limit, parse
+from loadtests.limits import DURATIONS, FLOWS, LEVELS, PROBED, VISITORS, WRONG, Limit, parse
 from loadtests.steps import Outcome
 
 _WRONG = {
@@ -28,15 +32,19 @@ _WRONG = {
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`holds` is None where nothing could be judged. `worst`: the value that was nearest to breaking the limit, or
-    furthest beyond; `at`: the last second of its window."""
+    furthest beyond; `at`: the last second of its window. `moot`: why it cannot say anything of this run, which is no
+    fault of anybody; `holds` is None then."""
 
     limit: Limit
     holds: bool | None
     worst: float | None
     at: int | None
+    moot: str = ""  # why it says nothing of this plan's run
 
     @property
     def detail(self) -> str:
+        if self.moot:
+            return f"not judged: {self.moot}"
         if self.worst is None:
             return "nothing was measured that it could be judged by"
         if self.limit.window is None or self.at is None:
@@ -83,6 +91,8 @@ def judged(
 
 
 def _of_histogram(limit: Limit, durations: Histogram | None) -> Finding:
+    if durations is not None and not durations.counts:
+        return Finding(limit, None, None, None, "nobody saw a product that had changed")
     value = _statistic(limit, durations or Histogram())
     return Finding(limit, None if value is None else limit.kept(value), value, None)
 
@@ -110,6 +120,7 @@ class _Watch:
     def __init__(self, limit: Limit, phases: Sequence[Phase]) -> None:
         self.limit = limit
         self._from, self._to = _bounds(limit, phases)
+        self._moot = _moot(limit, phases, self._from, self._to)
         self._window: deque[_Amount] = deque()
         self._sum = _Amount()
         self._worst: float | None = None
@@ -119,7 +130,7 @@ class _Watch:
 
     def take(self, second: Second) -> None:
         self._at, self._now = second.at, None
-        if not self._from <= second.at or second.at + 1 > self._to:
+        if self._moot or not self._from <= second.at or second.at + 1 > self._to:
             return
         amount = _amount(self.limit, second)
         self._sum.change(amount, +1)
@@ -137,6 +148,8 @@ class _Watch:
         return self._now is not None and not self.limit.kept(self._now)
 
     def finding(self) -> Finding:
+        if self._moot:
+            return Finding(self.limit, None, None, None, self._moot)
         worst, at = self._worst, self._worst_at
         short = self.limit.window is not None and worst is None and len(self._window) < self.limit.window
         if self.limit.window is None or short:
@@ -155,9 +168,20 @@ def _bounds(limit: Limit, phases: Sequence[Phase]) -> tuple[float, float]:
     if limit.metric in (*WRONG, *VISITORS):
         return 0.0, float("inf")
     if limit.at_least:
-        plateau = [phase for phase in phases if phase.name == "plateau"]
-        return (plateau[0].start, plateau[0].end) if plateau else (0.0, 0.0)
+        plateau = next((phase for phase in phases if phase.name == "plateau"), None)
+        if plateau is None:
+            return 0.0, 0.0
+        return plateau.start, min(plateau.end, plateau.arrivals_end) if limit.metric in FLOWS else plateau.end
     return max((phase.end for phase in phases if phase.name == "warm-up"), default=0.0), float("inf")
+
+
+def _moot(limit: Limit, phases: Sequence[Phase], start: float, end: float) -> str:
+    if not phases or not limit.at_least or limit.metric not in FLOWS:
+        return ""
+    whole, needed = math.floor(end) - math.ceil(start), limit.window or 1
+    if whole >= needed:
+        return ""
+    return f"this plan has no {needed} s in which people arrive and as many are present as it plans"
 
 
 def _amount(limit: Limit, second: Second) -> _Amount:
@@ -176,10 +200,13 @@ def _amount(limit: Limit, second: Second) -> _Amount:
     if metric in PROBED:
         value = second.probed.get((metric, limit.what))
         return _Amount() if value is None else _Amount(above=value, below=1)
-    return _answers(limit, [tally for name, tally in second.tallies.items() if limit.covers(name)])
+    covered = [tally for name, tally in second.tallies.items() if limit.covers(name)]
+    return _answers(limit, covered, nothing_else=bool(limit.but and not limit.share and second.tallies))
 
 
-def _answers(limit: Limit, tallies: Sequence[Tally]) -> _Amount:
+def _answers(limit: Limit, tallies: Sequence[Tally], *, nothing_else: bool) -> _Amount:
+    """`nothing_else`: there were answers, and all of them of steps that the limit leaves out. None of the others was
+    wrong then, as surely as if there had been some."""
     if limit.metric == "latency":
         return _Amount(_merged(tally.intended if limit.intended else tally.service for tally in tallies))
     if limit.metric == "rate":
@@ -187,7 +214,7 @@ def _answers(limit: Limit, tallies: Sequence[Tally]) -> _Amount:
     if limit.metric in WRONG:
         kinds = _WRONG[limit.metric]
         wrong = sum(tally.outcomes[kind] for tally in tallies for kind in kinds)
-        return _Amount(above=wrong, below=sum(tally.outcomes.total() for tally in tallies))
+        return _Amount(above=wrong, below=sum(tally.outcomes.total() for tally in tallies) or nothing_else)
     return _Amount()
 
 

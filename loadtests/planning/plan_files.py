@@ -17,6 +17,7 @@ REFERENCE = Path(__file__).parent.parent / "reference_plans"
 LARGEST_BYTES = 1 << 20
 DEFAULT_USERS = 100
 FILES = ("log", "kinds", "urls")  # of a plan
+_DIGITS, _BRACKETS = re.compile(r"[\d_]+"), re.compile(r"[\[{ ]+")
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -69,6 +70,10 @@ def parsed(text: str, *, name: str, folder: Path) -> Plan:
         raise _Mistake(
             int(at[1]) if at else text.count("\n") + 1, f"no TOML: {_AT_LINE.sub('', str(error))}"
         ) from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise _Mistake(_line_of_most(text, _DIGITS), "has a number that is too long") from error
+    except RecursionError as error:
+        raise _Mistake(_line_of_most(text, _BRACKETS), "has brackets in brackets beyond measure") from error
     try:
         return _plan(table, name=name, folder=folder)
     except ShapeMistake as mistake:
@@ -76,6 +81,12 @@ def parsed(text: str, *, name: str, folder: Path) -> Plan:
         raise _Mistake(line_of(text, path), f"{path[-1]} {mistake}") from mistake
     except PlanMistake as mistake:
         raise _Mistake(_line_of_mistake(text, mistake), str(mistake)) from mistake
+
+
+def _line_of_most(text: str, what: re.Pattern[str]) -> int:
+    """The line with the longest of it."""
+    lines = list(enumerate(text.splitlines(), 1))
+    return max(lines, key=lambda line: max((len(found) for found in what.findall(line[1])), default=0))[0]
 
 
 class _Mistake(Exception):

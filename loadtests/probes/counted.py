@@ -21,11 +21,13 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Count:
     """`by`: "edge" or "application". `routes`: those of the application, as {"route METHOD 2xx": requests}; where the
-    edge counts, they are what came through to it."""
+    edge counts, they are what came through to it. `direct`: who counts listens on the very port that is asked, so that
+    nobody answers before it."""
 
     by: str
     requests: int
     routes: dict[str, int] = field(default_factory=dict)
+    direct: bool = False
 
 
 def count(found: parts.Parts, *, own: int) -> Count | None:
@@ -33,7 +35,8 @@ def count(found: parts.Parts, *, own: int) -> Count | None:
     of which is in its count, as this question is. None when the target does not tell."""
     routes = _routes(found)
     if found.status_url is None:
-        return None if routes is None else Count("application", sum(routes.values()), routes)
+        direct = found.metrics_folder is not None and set(found.ports) == {parts.WEB}
+        return None if routes is None else Count("application", sum(routes.values()), routes, direct)
     url = found.status_url
     status = _told(lambda: servers.stub_status(parts.fetched(url)))
     return None if status is None else Count("edge", status[3] - own - 1, routes or {})
@@ -44,7 +47,8 @@ def between(before: Count | None, after: Count | None) -> Count | None:
     if before is None or after is None or before.by != after.by or after.requests < before.requests:
         return None
     grown = {kind: total - before.routes.get(kind, 0) for kind, total in after.routes.items()}
-    return Count(after.by, after.requests - before.requests, {kind: more for kind, more in grown.items() if more})
+    routes = {kind: more for kind, more in grown.items() if more}
+    return Count(after.by, after.requests - before.requests, routes, after.direct)
 
 
 def _routes(found: parts.Parts) -> dict[str, int] | None:

@@ -48,6 +48,7 @@ def judged(line: str, frames: list[Frame], **more: Any) -> windows.Finding:
             "gauge(mariadb.primary.threads_running) <= 30",
             ("gauge", "mariadb.primary.threads_running", "", 30, 1, False),
         ),
+        ("failed(* but resource.*) == 0", ("failed", "*", "", 0.0, None, False)),
         ("staleness p99 < 2s", ("staleness", "*", "p99", 2.0, None, False)),
     ],
 )
@@ -83,6 +84,7 @@ def test_a_line_is_a_limit(line: str, expected: tuple[Any, ...]) -> None:
         ("cpu(web) < 80% stop", "cannot stop the run"),
         ("staleness p99 < 2s over 3s", "takes no window"),
         ("gave_up < 1% over 3s", "takes no window"),
+        ("cpu(web but nginx) < 80%", "only steps"),
     ],
 )
 def test_what_is_no_limit_is_refused_with_its_reason(line: str, reason: str) -> None:
@@ -135,6 +137,34 @@ def test_wrong_answers_are_shares_of_their_steps() -> None:
     assert judged("failed == 0", []).holds is None
 
 
+def test_a_limit_leaves_out_what_it_says() -> None:
+    frames = [frame(9, right=[0.1], wrong={Outcome.FAILURE: 1}), frame(9, worker=2, step="resource.css", right=[9.0])]
+    assert judged("failed(* but signup.*) == 0", frames).holds is True
+    assert judged("failed(* but resource.*, iframe.*) == 0", frames).holds is False
+    assert judged("max(* but resource.*) < 1s", frames).holds is True
+    # Nothing else was asked: nothing else was wrong. Of a share nobody can say so, nor of no answers at all.
+    assert judged("failed(* but signup.*) == 0", frames[:1]).holds is True
+    assert judged("failed(* but signup.*) < 5%", frames[:1]).holds is None
+    assert judged("failed(* but signup.*) == 0", []).holds is None
+    assert judged("failed(signup.pots) == 0", frames).holds is None
+
+
+def test_a_rate_is_demanded_only_while_people_arrive_and_for_whole_windows() -> None:
+    """As many are present to second 20, and the last comes in second 14."""
+    phases = [Phase(phase.name, phase.start, phase.end, 14.0) for phase in PHASES]
+    frames = [frame(at, right=[0.1] * (5 if at < 14 else 0), arrivals=Counter(x=5)) for at in range(30)]
+
+    def said(line: str) -> windows.Finding:
+        return windows.judged([line], frames=frames, phases=phases)[0]
+
+    assert said("rate(signup.post) > 4/s over 4s").holds is True
+    assert said("rate(signup.post) > 6/s over 4s").holds is False
+    for line in ("rate(signup.post) > 4/s over 5s", "arrivals > 9/s over 5s"):
+        assert (said(line).holds, said(line).detail[:10]) == (None, "not judged")
+        assert said(line).moot
+    assert said("rate(signup.post) < 6/s over 5s").holds is True
+
+
 def test_intended_times_are_others_than_service_times() -> None:
     frames = [frame(9, right=[0.1] * 10)]
     assert judged("p50 < 0.15s", frames).holds is True
@@ -157,7 +187,8 @@ def test_levels_loads_visitors_and_probes() -> None:
     stale = Histogram()
     stale.record(3.0)
     assert judged("staleness p99 < 2s", frames, staleness=stale).holds is False
-    assert judged("staleness p99 < 2s", frames).holds is None
+    assert (judged("staleness p99 < 2s", frames).holds, judged("staleness p99 < 2s", frames).moot) == (None, "")
+    assert judged("staleness p99 < 2s", frames, staleness=Histogram()).moot
 
 
 def test_a_stop_is_said_in_the_second_in_which_the_window_is_full_and_broken() -> None:

@@ -57,6 +57,9 @@ def test_a_file_is_a_plan(plan_file: Path) -> None:
         ("rate = 10", "rate = 10\npeak = 5", 15, "peak is nothing that poisson knows"),
         ("rate = 10", "", 12, "rate or seconds"),
         ("intention", "time_scale = 11\nintention", 1, "time_scale must be above 0"),
+        ("browse = 1", f"browse = {'9' * 5000}", 10, "too long"),
+        ("browse = 1", f"browse = {'[' * 5000}", 10, "brackets"),
+        ("users = 600", f"users = 600\nseed = 0x{'f' * 5000}", 3, "seed must have"),
         ("[mix]", "[mixture]", 8, "mixture is nothing a plan has"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from loadtests import plans
 from loadtests.scenarios import SCENARIOS
+from loadtests.shapes import Piece, Shape
 
 
 def plan(**changes: Any) -> plans.Plan:
@@ -57,7 +58,52 @@ def test_journeys_take_as_long_as_their_scenarios_say() -> None:
 
 def test_a_run_is_bounded_by_its_arrivals_and_the_longest_journey() -> None:
     bounded = plan(users=101, rate=1.0, arrivals="constant", time_scale=0.1)
-    assert bounded.hard_stop_seconds == 100 + 30 + plans.GRACE_SECONDS
+    assert bounded.hard_stop_seconds == 100 + 30 + plans.GRACE_SECONDS + bounded.request_timeout
+
+
+def test_whoever_waits_as_long_as_the_plan_accepts_is_not_cut_off() -> None:
+    """30,000 at once: in after 119 s is within its limit, and five minutes of looking follow."""
+    slow = plan(users=10, rate=1.0, arrivals="constant", limits=("intended p99(signup.post) < 120s",), time_scale=1.0)
+    assert slow.hard_stop_seconds > 9 + 119 + slow.longest_journey
+    assert plan(request_timeout=120.0).grace_seconds > 120
+
+
+@pytest.mark.parametrize(
+    ("said", "judged"),
+    [
+        ((), ("failed == 0", "untrue == 0")),
+        (("p99(*) < 1s",), ("p99(*) < 1s", "failed == 0", "untrue == 0")),
+        (("failed < 1%",), ("failed < 1%", "untrue == 0")),
+        (("failed > 1%", "timeouts < 1%"), ("failed > 1%", "timeouts < 1%", "failed == 0", "untrue == 0")),
+        (
+            ("failed(resource.*) < 5%", "untrue == 0 stop"),
+            ("failed(resource.*) < 5%", "untrue == 0 stop", "failed(* but resource.*) == 0"),
+        ),
+    ],
+)
+def test_nothing_fails_and_nothing_is_untrue_beyond_what_a_plan_says(
+    said: tuple[str, ...], judged: tuple[str, ...]
+) -> None:
+    made = plan(limits=said)
+    assert made.limits == judged
+    assert dataclasses.replace(made, seed=2).limits == judged
+
+
+def test_a_shrunk_plan_has_as_much_less_of_a_warm_up_and_a_grown_one_no_more() -> None:
+    long = plan(users=2000, warm_up_seconds=10.0)
+    assert long.changed(users=1000).warm_up_seconds == 5
+    assert long.changed(users=100).warm_up_seconds == 0
+    assert long.changed(users=4000).warm_up_seconds == long.changed(seed=2).warm_up_seconds == 10
+    assert long.changed(users=100, warm_up_seconds=7.0).warm_up_seconds == 7
+
+
+def test_bursts_of_fewer_people_keep_their_distance() -> None:
+    bursts = Shape("burst", (*[Piece(10, 0, 0, 20)] * 4, Piece(0, 0, 0, 20)))
+    few = dataclasses.replace(plan(users=100), shape=bursts).changed(users=10)
+    assert sorted(set(few.moments())) == [0.0, 10.0, 20.0, 30.0, 40.0]
+    assert len(few.moments()) == 10
+    silent = Shape("recorded", (Piece(10, 1, 1), Piece(10, 0, 0)))
+    assert silent.longer(0.5).seconds == 10
 
 
 def test_a_plan_survives_its_record() -> None:
@@ -119,6 +165,8 @@ def test_what_the_command_line_can_say_is_said_and_else_the_plan_is_a_file() -> 
         {"mix": {}},
         {"mix": {"signup": 0.0}},
         {"mix": {"signup": math.nan}},
+        {"mix": {"signup": 10**400}},
+        {"seed": 10**5000},
         {"mix": {"replay": 1.0}, "time_scale": 1.0},
         {"limits": ("p99 < 3",)},
         {"connections": 0},
