@@ -72,7 +72,8 @@ class Frame:
     `arrivals`, `endings`, `unmet`: by scenario; unmet are planned arrivals that were not made (and why not: `notes`).
     `present`, `in_flight`, `connections`: the state at the end of the second. `in_flight_seconds`: the integral of
     requests in flight over the second, for Little's law; `present_seconds` likewise of visitors. `late`: how long after
-    their moment visitors began. `lag`: how long after its moment the loop woke up, a sample each time it was to wake.
+    their moment visitors began. `lag`: how long after its moment each thing was done that the loop had to do: a visitor
+    woken up, an answer taken that lay there, a second closed.
     `cpu`: of this process, as a share of one core. `sent`: requests whose first byte went out;
     `received`: answers that came whole, right or wrong; `unfit`: those of them that were failures (a wrong status, a
     body that cannot be read); `unsent`: requests that ended before a byte of them went out."""

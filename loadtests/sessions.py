@@ -127,11 +127,13 @@ class Engine:
         heap, now = self._heap, self._clock()
         if not heap or heap[0][0] > now + _EARLY:
             return
-        self._recorder.frame.lag.record(max(0.0, now - heap[0][0]))
+        lag = self._recorder.frame.lag
         # Some of those due now, and none that they plan for now: the target is to be heard in between.
         due: list[Any] = []
         while heap and heap[0][0] <= now + _EARLY and len(due) < _AT_ONCE:
-            due.append(heappop(heap)[2])
+            moment, _, what = heappop(heap)
+            lag.record(max(0.0, now - moment))
+            due.append(what)
         for what in due:
             if isinstance(what, Session):
                 self._go_on(what, None)
@@ -276,7 +278,9 @@ class Engine:
             self._recorder.frame.notes["bytes that nobody asked for"] += 1
         if not reader.keep_alive or reader.excess:
             self._drop(connection, session)
-        self._recorder.frame.received += 1
+        frame = self._recorder.frame
+        frame.received += 1
+        frame.lag.record(max(0.0, self._clock() - at))
         service = at - exchange.asked
         if reader.status not in step.expect:
             return self._wrong(exchange, Outcome.FAILURE, unexpected(reader.status, step), at)

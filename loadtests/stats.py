@@ -125,6 +125,7 @@ class _Second:
     intended_p99: float | None = None
     counts: Counter[str] = field(default_factory=Counter)
     cpu: float = 0.0
+    lag_p99: float | None = None
     summed_up: bool = False
 
     def add(self, frame: Frame) -> None:
@@ -137,6 +138,9 @@ class _Second:
             self.counts[column] += getattr(frame, column)
         self.counts["arrivals"] += frame.arrivals.total()
         self.cpu = max(self.cpu, frame.cpu)
+        lag = frame.lag.percentile_ms(99)
+        if lag is not None:
+            self.lag_p99 = max(self.lag_p99 or 0.0, lag)  # of the generator that was latest, not of all of them
 
     def sum_up(self) -> None:
         self.summed_up = True
@@ -196,6 +200,7 @@ class _Series:
             "cpu": [round(second.cpu, 3) for second in seconds],
             **{name: [row.get(name) for row in rows] for name in ("p50", "p95", "p99")},
             "intended_p99": [second.intended_p99 for second in seconds],
+            "lag_p99": [second.lag_p99 for second in seconds],
         }
 
     def columns_by_step(self) -> dict[str, dict[str, list[Any]]]:
