@@ -16,16 +16,14 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
-from itertools import product
-from operator import mul
 from typing import Any
+
+from loadtests.comparison import coins
 
 LEVEL = 0.95
 FAILED_MARGIN = 0.005  # of requests; a comparison's own margin is one of durations
 POWER_Z = 0.8416  # of the normal law: seen in 80 % of comparisons
 FEWEST_BLOCKS = 6  # 2 in 2**6 ways are as far out as the farthest: 3 %, below the 5 % at which something is called
-ENUMERATED_BLOCKS = 12
-SAMPLED_WAYS = 4_096
 _ANYTHING = 20.0  # a logarithm of ratios beyond which nothing is known; JSON has no infinity
 
 Figures = Mapping[str, float | None]  # of one run: name -> ms, or a share for those named `failed`
@@ -79,11 +77,14 @@ class Comparison:
     blocks: int
     margin: float
     left_out: tuple[str, ...]  # figures that some run does not have
+    missing: tuple[str, ...] = ()  # those of them that all of A's have and at least half of B's do not
 
     @property
     def sentence(self) -> str:
         found = [effect for effect in self.effects if effect.answer in (Answer.REGRESSION, Answer.IMPROVEMENT)]
         parts = [f"{effect.answer.value} of {said(effect)}" for effect in found] or [self.answer.value]
+        if self.missing:
+            parts.append(f"B did not answer rightly, or not often enough to say, for {', '.join(self.missing)}")
         unsure = [effect.figure for effect in self.effects if effect.answer is Answer.CANNOT_TELL]
         if unsure:
             parts.append(f"whether it is within {self.margin:.0%} is not known of {', '.join(unsure)}")
@@ -93,7 +94,8 @@ class Comparison:
     def as_json(self) -> dict[str, Any]:
         effects = [{**asdict(effect), "answer": effect.answer.value} for effect in self.effects]
         plain = {"blocks": self.blocks, "margin": self.margin, "left_out": list(self.left_out)}
-        return {"answer": self.answer.value, "sentence": self.sentence, **plain, "effects": effects}
+        missing = list(self.missing)
+        return {"answer": self.answer.value, "sentence": self.sentence, **plain, "missing": missing, "effects": effects}
 
 
 def said(effect: Effect) -> str:
@@ -117,15 +119,16 @@ def compare(blocks: Sequence[Block], *, margin: float) -> Comparison:
         raise TooFewBlocks("no figure is known of all runs: were there any right answers?")
     between = {name: [_between(block, name) for block in blocks] for name in everywhere}
     within = {name: [_within(block, name) for block in blocks] for name in everywhere}
-    ways = _ways(len(blocks))
-    farthest = _farthest(between, ways)
+    ways = coins.ways(len(blocks))
+    farthest = coins.farthest(between, ways)
     centred = {name: [value - statistics.fmean(values) for value in values] for name, values in between.items()}
-    width = _quantile(_farthest(centred, ways), LEVEL)
+    width = coins.quantile(coins.farthest(centred, ways), LEVEL)
     effects = tuple(
         _effect(name, between[name], within[name], ways=ways, farthest=farthest, width=width, margin=margin)
         for name in everywhere
     )
-    return Comparison(_overall(effects), effects, len(blocks), margin, left_out)
+    missing = _missing(blocks, left_out)
+    return Comparison(_overall(effects, missing), effects, len(blocks), margin, left_out, missing)
 
 
 def _figures(blocks: Sequence[Block]) -> tuple[list[str], tuple[str, ...]]:
@@ -133,6 +136,24 @@ def _figures(blocks: Sequence[Block]) -> tuple[list[str], tuple[str, ...]]:
     names = sorted({name for run in runs for name in run})
     usable = [name for name in names if all(_value(name, run) is not None for run in runs)]
     return usable, tuple(name for name in names if name not in usable)
+
+
+def _missing(blocks: Sequence[Block], names: Sequence[str]) -> tuple[str, ...]:
+    """What B hardly ever had to show for something that A always did: nothing can be said of it, and it is no matter of
+    a percentile that had an answer too few now and then."""
+    runs = [(run, side) for block in blocks for run, side in _sides(block)]
+    of_a, of_b = ([run for run, side in runs if side == wanted] for wanted in "ab")
+    return tuple(
+        name
+        for name in names
+        if all(_value(name, run) is not None for run in of_a)
+        and sum(_value(name, run) is None for run in of_b) >= len(of_b) / 2
+    )
+
+
+def _sides(block: Block) -> list[tuple[Figures, str]]:
+    inner = "b" if block.outer == "a" else "a"
+    return [(block.first, block.outer), (block.second, inner), (block.third, inner), (block.fourth, block.outer)]
 
 
 def _value(name: str, run: Figures) -> float | None:
@@ -165,47 +186,12 @@ def _within(block: Block, name: str) -> float:
     return ((fourth - first) - 3 * (third - second)) / math.sqrt(20)
 
 
-Way = tuple[int, ...]
-
-
-def _ways(blocks: int) -> list[Way]:
-    """How the coins could have fallen, as signs; the first is how they did fall. All signs turned round stand out as
-    far, so the first sign stays."""
-    if blocks <= ENUMERATED_BLOCKS:
-        return [(1, *rest) for rest in product((1, -1), repeat=blocks - 1)]
-    chance = random.Random(f"ways {blocks}")  # noqa: S311
-    return [(1,) * blocks, *(tuple(chance.choice((1, -1)) for _ in range(blocks)) for _ in range(SAMPLED_WAYS))]
-
-
-def _farthest(values: Mapping[str, Sequence[float]], ways: Sequence[Way]) -> list[float]:
-    """For each way the largest |mean / standard error| of all figures."""
-    squares = [(each, sum(value * value for value in each)) for each in values.values()]
-    return [max(_outstanding(_sum(each, way), square, len(way)) for each, square in squares) for way in ways]
-
-
-def _sum(values: Sequence[float], way: Way) -> float:
-    return math.fsum(map(mul, values, way))
-
-
-def _outstanding(total: float, squares: float, count: int) -> float:
-    """|mean / standard error| of `count` values of which the sum and the sum of squares are known: turning signs leaves
-    the latter as it is."""
-    scatter = squares - total * total / count
-    if scatter <= 1e-12 * squares:
-        return math.inf if squares else 0.0
-    return abs(total) / count / math.sqrt(scatter / (count - 1) / count)
-
-
-def _quantile(values: Sequence[float], share: float) -> float:
-    return sorted(values)[math.ceil(share * len(values)) - 1]
-
-
 def _effect(
     name: str,
     between: Sequence[float],
     within: Sequence[float],
     *,
-    ways: Sequence[Way],
+    ways: Sequence[coins.Way],
     farthest: Sequence[float],
     width: float,
     margin: float,
@@ -213,8 +199,8 @@ def _effect(
     count, mean = len(between), statistics.fmean(between)
     error = statistics.stdev(between) / math.sqrt(count)
     reach = min(width * error, _ANYTHING) if error else 0.0
-    band = _quantile([abs(_sum(within, way)) / count for way in ways], LEVEL)
-    stands = _outstanding(sum(between), sum(value * value for value in between), count)
+    band = coins.quantile([abs(coins.signed_sum(within, way)) / count for way in ways], LEVEL)
+    stands = coins.outstanding(sum(between), sum(value * value for value in between), count)
     p = sum(other >= stands - 1e-9 for other in farthest) / len(farthest)
     back: Callable[[float], float] = (lambda share: share) if is_share(name) else math.expm1
     low, high = back(mean - reach), back(mean + reach)
@@ -234,9 +220,12 @@ def _answer(*, effect: float, low: float, high: float, p: float, band: float, ma
     return Answer.CANNOT_TELL
 
 
-def _overall(effects: Sequence[Effect]) -> Answer:
-    """One regression is a regression, whatever else got better; equal only if everything is."""
+def _overall(effects: Sequence[Effect], missing: Sequence[str]) -> Answer:
+    """One regression is a regression, whatever else got better; equal only if everything is, and nothing passes of
+    which B has nothing to show."""
     answers = {effect.answer for effect in effects}
+    if missing and Answer.REGRESSION not in answers:
+        return Answer.CANNOT_TELL
     for answer in (Answer.REGRESSION, Answer.IMPROVEMENT, Answer.CANNOT_TELL):
         if answer in answers:
             return answer

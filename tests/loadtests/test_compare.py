@@ -3,6 +3,7 @@
 import math
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -107,6 +108,45 @@ def test_what_differs_less_than_the_same_beside_itself_is_no_difference() -> Non
         up, down = ({n: v * f if v else v for n, v in block.first.items()} for f in (math.e, 1 / math.e))
         jumping.append(replace(block, first=up, fourth=down))
     assert compare.compare(jumping, margin=0.05).answer is Answer.CANNOT_TELL
+
+
+def only_a(figures: str, blind: Callable[[str, int], bool], **planted: float) -> list[Block]:
+    """`blind`: whether a run of this side, so and so many before it, has nothing to show for the figures."""
+    made = []
+    for number, block in enumerate(blocks(**planted)):  # type: ignore[arg-type]
+        inner = "b" if block.outer == "a" else "a"
+        runs = [dict(run) for run in (block.first, block.second, block.third, block.fourth)]
+        for place, (run, side) in enumerate(zip(runs, (block.outer, inner, inner, block.outer), strict=True)):
+            if blind(side, 4 * number + place):
+                run.update({name: None for name in run if name.startswith(figures)})
+        made.append(Block(runs[0], runs[1], runs[2], runs[3], outer=block.outer))
+    return made
+
+
+def test_what_b_never_answers_rightly_is_not_equal_and_no_improvement_makes_up_for_it() -> None:
+    found = compare.compare(only_a("two", lambda side, _: side == "b", noise=0.005), margin=0.05)
+    assert found.answer is Answer.CANNOT_TELL
+    assert found.missing == found.left_out == ("two.p50", "two.p95")
+    assert "B did not answer rightly, or not often enough to say, for two.p50, two.p95" in found.sentence
+    assert found.as_json()["missing"] == ["two.p50", "two.p95"]
+    better = compare.compare(only_a("two", lambda side, _: side == "b", slower=-0.1), margin=0.05)
+    assert better.answer is Answer.CANNOT_TELL
+    worse = compare.compare(only_a("two", lambda side, _: side == "b", slower=0.1), margin=0.05)
+    assert worse.answer is Answer.REGRESSION
+
+
+@pytest.mark.parametrize(
+    "blind",
+    [
+        lambda side, _: side == "a",  # B has more to show than A
+        lambda side, number: side == "b" and number % 8 == 1,  # an answer too few, now and then
+        lambda side, number: number % 2 == 1,  # neither of them
+    ],
+)
+def test_a_figure_that_is_known_by_chance_takes_no_answer_away(blind: Callable[[str, int], bool]) -> None:
+    found = compare.compare(only_a("two", blind, noise=0.005), margin=0.05)
+    assert (found.answer, found.missing) == (Answer.EQUAL, ())
+    assert found.left_out == ("two.p50", "two.p95")
 
 
 def test_failures_are_compared_as_shares() -> None:
