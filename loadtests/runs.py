@@ -111,8 +111,8 @@ def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
 
 
 def _enter(kept: dict[str, Any], run_dir: Path, around: Surroundings) -> None:
-    """Into the ledger of the folder that holds the run's, or that was named. The run is over and its record is written: what fails here
-    is said, and takes nothing away."""
+    """Into the ledger that was named, or that of the folder which holds the run's. The run is over and its record is
+    written: what fails here is said, and takes nothing away."""
     try:
         ledger.append(around.ledger or run_dir.parent, ledger.line_of(kept, run_dir=run_dir, now=datetime.now(UTC)))
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +12,7 @@ from loadtests.actions import chosen
 from loadtests.capacity import overload, pressure, scalability
 from loadtests.capacity.breaking import Ask, Bound, Found, Goal, Mark, Point, Purpose, decide
 from loadtests.comparison import many
-from loadtests.plans import Plan, PlanMistake
+from loadtests.plans import MOST_USERS, Plan, PlanMistake
 from loadtests.verdict import Outcome
 
 NAME = "break"
@@ -33,15 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def handle(options: dict[str, Any], console: Console) -> int:
-    if not 3 <= options["seconds"] <= 3_600:
-        raise PlanMistake("--seconds", "must be from 3 to 3600")
-    plan = chosen.plan(options, host=options["host"])
-    goal = Goal(
-        start=options["start"] or min(plan.rate, options["most"]),
-        most=options["most"],
-        precision=options["precision"],
-        most_runs=options["most_runs"],
-    )
+    plan, goal = asked(options)
     breaking = Breaking(plan, goal, options, chosen.begin(options, "break", [plan]), console)
     console.print(f"[bold]break {plan.name}[/] at {plan.host}: {', '.join(plan.limits)}", soft_wrap=True)
     try:
@@ -51,6 +43,22 @@ def handle(options: dict[str, Any], console: Console) -> int:
     except (many.Interrupted, KeyboardInterrupt) as error:
         console.print(f"ended by hand: {error}", soft_wrap=True)
     return breaking.conclude()
+
+
+def asked(options: dict[str, Any]) -> tuple[Plan, Goal]:
+    """What is searched for, checked before anything is run. Raises `PlanMistake`."""
+    if not 1 <= options["seconds"] <= 3_600:
+        raise PlanMistake("--seconds", "must be from 1 to 3600")
+    plan = chosen.plan(options, host=options["host"])
+    if options["start"] is None and not plan.shape.seconds:
+        raise PlanMistake("--start", "is missing: all visitors of this plan come at once, which is no rate")
+    bound = pressure.most_rate(plan, seconds=options["seconds"])
+    if (options["start"] or 0) > bound:
+        raise PlanMistake("--start", f"must be at most {bound:.4g}/s here: a run has at most {MOST_USERS:,} visitors")
+    most = min(options["most"], bound)
+    start = min(plan.rate, most) if options["start"] is None else options["start"]
+    goal = Goal(start=start, most=most, precision=options["precision"], most_runs=options["most_runs"])
+    return replace(plan, limits=pressure.without_floors(plan)), goal
 
 
 @dataclass(slots=True)
@@ -75,15 +83,18 @@ class Breaking:
         self.found = step
 
     def overload(self) -> None:
-        """Only where both sides of a break are known."""
+        """Only where both sides of a break are known, and what lies beyond is not too many visitors for a run."""
         found = self.found
         if found is None or found.rate is None or found.beyond is None or found.bound is not Bound.TARGET:
             return
-        spiked = pressure.spike(
-            self.plan, held=found.rate, broke=found.beyond, seconds=self.options["seconds"], seed=self._seed
-        )
+        seconds = self.options["seconds"]
+        try:
+            spiked = pressure.spike(self.plan, held=found.rate, broke=found.beyond, seconds=seconds, seed=self._seed)
+        except PlanMistake as mistake:
+            self.console.print(f"no overload: {mistake}", markup=False, soft_wrap=True)
+            return
         ran = self.runs.one(spiked.plan, "overload")
-        point = pressure.overload_point(spiked=spiked, frames=ran.frames, run=ran.name)
+        point = pressure.overload_point(spiked=spiked, kept=ran.kept, frames=ran.frames, run=ran.name)
         self.points.append(point)
         self._say(point)
         good = pressure.good_seconds(spiked.plan, ran.frames)
@@ -127,7 +138,7 @@ class Breaking:
         audited = ask.purpose is Purpose.CONFIRM and not self.options["no_audit"]
         ran = self.runs.one(plan, f"{ask.purpose.value}-{ask.rate:g}", audit=chosen.books if audited else None)
         self.books_are_wrong = self.books_are_wrong or ran.books_are_wrong
-        point = pressure.point(plan=plan, ask=ask, frames=ran.frames, probes=ran.kept["probes"], run=ran.name)
+        point = pressure.point(plan=plan, ask=ask, kept=ran.kept, frames=ran.frames, run=ran.name)
         self._say(point)
         return point
 

@@ -4,7 +4,7 @@ same figure: somebody is going to be woken up by it."""
 import json
 import time
 from argparse import ArgumentParser
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Watching:
         """None where nothing can be said: the generator was measured, or the target did not answer this time."""
         folder = self.runs.folder / name
         folder.mkdir()
-        runs = many.Runs(folder, self.runs.command)
+        runs = replace(self.runs, folder=folder, made=0)
         try:
             found = compare.compared(self.sides, self.options, runs, seed=seed, console=self.console)
         except (comparing.Unbelievable, TooFewBlocks, TargetRefused) as error:

@@ -3,8 +3,9 @@
 It climbs by a factor until a rate breaks, goes into the bracket between held and broken, and confirms what is left
 with a longer run. One broken run breaks no rate, for machines hiccup: a rate that broke is measured again, and of
 doubtful ones the majority counts. What held in a short run may not hold in a longer one: once that was seen, short runs
-that held count no more and all further ones are long. Runs in which the generator was the bottleneck say nothing about
-the target; two of them at a rate end the climb, and the answer is "at least".
+that held count no more and all further ones are long. Runs that cannot be believed (the generator was the bottleneck,
+its certificate was passed, visitors were lost) say nothing about the target; two of them at a rate end the climb, and
+the answer is "at least".
 
 `decide` is a pure function of the points, so a search goes on from its record.
 """
@@ -26,7 +27,7 @@ class Mark(Enum):
 
     HELD = "held"
     BROKE = "broke"
-    UNKNOWN = "unknown"  # the generator was the bottleneck
+    UNKNOWN = "unknown"  # it cannot be believed
 
 
 class Purpose(Enum):
@@ -41,7 +42,7 @@ class Bound(Enum):
     """What the search came up against."""
 
     TARGET = "the target"
-    GENERATOR = "the generator"
+    GENERATOR = "what can be believed of the generator"
     MOST = "the highest rate that was asked for"
     RUNS = "the number of runs that was allowed"
 
@@ -54,7 +55,7 @@ class Point:
     rate: float
     mark: Mark
     purpose: Purpose = Purpose.CLIMB
-    why: tuple[str, ...] = ()  # limits that were broken, or why the generator is not believed
+    why: tuple[str, ...] = ()  # limits that were broken, or why the run is not believed
     answered: float = 0.0
     wrong: float = 0.0
     timed_out: float = 0.0

@@ -43,7 +43,8 @@ class Breaking:
 
 
 def how(points: Sequence[Point]) -> Breaking:
-    """By the throughput of right answers just below the break, just above and farthest beyond."""
+    """By the throughput of right answers just below the break, just above and farthest beyond; each of seconds in which
+    all were present who belong to its rate, so that what is offered grows as the rate does."""
     known = [point for point in points if point.mark is not Mark.UNKNOWN]
     broke = [point for point in known if point.mark is Mark.BROKE]
     edge = min((point.rate for point in broke), default=0.0)

@@ -1,28 +1,25 @@
-"""One rate, one run: the plan at that rate, and what its frames say as a point of the search. Pure: who runs it is
-`loadtests/runs.py`, called by `loadtests/comparison/many.py`."""
+"""One rate, one run: the plan at that rate, and what its record and frames say as a point of the search. Pure: who runs
+it is `loadtests/runs.py`, called by `loadtests/comparison/many.py`."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from loadtests.capacity.breaking import Ask, Mark, Point, Purpose
 from loadtests.capacity.scalability import Loaded
 from loadtests.frames import Frame, Tally
-from loadtests.histogram import Histogram
 from loadtests.judgement.phases import Phase
 from loadtests.judgement.windows import judged
-from loadtests.plans import Plan
+from loadtests.limits import parse
+from loadtests.plans import DEFAULT_LIMITS, MOST_USERS, Plan
 from loadtests.shapes import Piece, Shape
-from loadtests.stats import busiest
 from loadtests.steps import Outcome
+from loadtests.verdict import Outcome as Verdict
 
 CONFIRM_TIMES = 3  # so many times as long as a run of the climb
 CALM = 0.5  # of the rate that held: what arrives before and after an overload
 OVERLOAD = 1.5  # of the rate that did not hold
-# A generator beyond this is what was measured (as in loadtests/verdict.py).
-GENERATOR_CPU = 0.90
-LATE_SECONDS = 1.0
 # The number in flight may double over a plateau, and a few more: what grows beyond that goes on growing.
 GROWTH, GROWTH_FLOOR = 2.0, 10.0
 _WINDOW = re.compile(r"\s+over\s+\d+\s*s\b|\s+stop\b")
@@ -30,7 +27,8 @@ _WINDOW = re.compile(r"\s+over\s+\d+\s*s\b|\s+stop\b")
 
 @dataclass(frozen=True, slots=True)
 class Spike:
-    """A calm rate, an overload from `begins` to `ends` (seconds of the run), and the calm rate again."""
+    """A calm rate, an overload, and the calm rate again. The overload ends at `ends`; from `begins` on all are present
+    who belong to it (seconds of the run)."""
 
     plan: Plan
     begins: float
@@ -44,37 +42,53 @@ def at_rate(plan: Plan, *, ask: Ask, seconds: float, seed: int) -> Plan:
     lasts = plan.longest_journey + hold
     users = max(1, round(ask.rate * lasts))
     piece = Piece(users / ask.rate, ask.rate, ask.rate)
-    return replace(plan, users=users, shape=Shape(_spacing(plan), (piece,), _spacing(plan)), seed=seed)
+    shape = Shape(_spacing(plan), (piece,), _spacing(plan))
+    return replace(plan, users=users, shape=shape, seed=seed, limits=without_floors(plan))
+
+
+def without_floors(plan: Plan) -> tuple[str, ...]:
+    """The limits that can be kept at any rate: those that demand so many arrivals or answers a second are the plan's
+    at its own."""
+    asked = {line: parse(line) for line in plan.limits}
+    floors = {line for line, limit in asked.items() if limit.at_least and limit.metric in ("rate", "arrivals")}
+    return tuple(line for line in plan.limits if line not in floors) or DEFAULT_LIMITS
+
+
+def most_rate(plan: Plan, *, seconds: float) -> float:
+    """The highest rate (arrivals/s) of which a run, and a long one, has no more visitors than a plan may have. A little
+    less: rates are rounded."""
+    return 0.999 * MOST_USERS / (plan.longest_journey + CONFIRM_TIMES * seconds)
 
 
 def spike(plan: Plan, *, held: float, broke: float, seconds: float, seed: int) -> Spike:
+    """Whoever arrives asks all through a journey, so the overload is whole only a journey after its beginning: it goes
+    on for `seconds` more, and those are what is measured. Raises `PlanMistake` where that is too many visitors."""
     calm, over = CALM * held, OVERLOAD * broke
-    before, after = plan.longest_journey + seconds / 2, plan.longest_journey + 3 * seconds
-    pieces = (Piece(before, calm, calm), Piece(seconds, over, over), Piece(after, calm, calm))
+    journey = plan.longest_journey
+    before, after = journey + seconds / 2, journey + 3 * seconds
+    pieces = (Piece(before, calm, calm), Piece(journey + seconds, over, over), Piece(after, calm, calm))
     shape = Shape("spike", pieces, _spacing(plan))
     changed = replace(plan, users=max(1, round(shape.people)), shape=shape, seed=seed, limits=_without_stops(plan))
-    return Spike(changed, before, before + seconds)
+    return Spike(changed, before + journey, before + journey + seconds)
 
 
-def point(*, plan: Plan, ask: Ask, frames: Sequence[Frame], probes: Mapping[str, Any] | None, run: str) -> Point:
-    """What a run at a steady rate says. A generator that was the bottleneck outranks every limit: what broke then may
-    have been its doing."""
+def point(*, plan: Plan, ask: Ask, kept: Mapping[str, Any], frames: Sequence[Frame], run: str) -> Point:
+    """What a run at a steady rate says, by the verdict of its record `kept`: held is what `loadtest run` would not have
+    found fault with, but for books that nobody audited. What cannot be believed outranks what broke: that may have been
+    the laboratory's doing. A limit that nothing was measured for was not kept, and not broken either."""
     phases = plan.phases()
     plateau = next((phase for phase in phases if phase.name == "plateau"), phases[-1])
-    broken = [
-        f"{found.limit.text}: {found.detail}"
-        for found in judged(plan.limits, frames=frames, phases=phases, probes=probes)
-        if found.holds is False
-    ]
-    broken += [*_untrue(frames), *_growing(frames, plateau)]
-    doubts = list(unbelieved(frames))
+    doubts = unbelieved(kept)
+    broken = _broken(kept) or _growing(frames, plateau)
+    if not broken:
+        doubts = doubts or _unjudged(kept)
     mark = Mark.UNKNOWN if doubts else Mark.BROKE if broken else Mark.HELD
     return replace(_figures(frames, plateau, ask), mark=mark, why=tuple(doubts or broken), run=run)
 
 
-def overload_point(*, spiked: Spike, frames: Sequence[Frame], run: str) -> Point:
-    """The overload of a spike. Nobody asks whether it holds; only whether the generator is to be believed."""
-    doubts = tuple(unbelieved(frames))
+def overload_point(*, spiked: Spike, kept: Mapping[str, Any], frames: Sequence[Frame], run: str) -> Point:
+    """The overload of a spike. Nobody asks whether it holds; only whether the run is to be believed."""
+    doubts = tuple(unbelieved(kept))
     rate = spiked.plan.shape.pieces[1].begin
     figures = _figures(frames, Phase("overload", spiked.begins, spiked.ends), Ask(rate, Purpose.OVERLOAD))
     return replace(figures, mark=Mark.UNKNOWN if doubts else Mark.BROKE, why=doubts, run=run)
@@ -120,12 +134,6 @@ def _figures(frames: Sequence[Frame], phase: Phase, ask: Ask) -> Point:
     )
 
 
-def _untrue(frames: Sequence[Frame]) -> list[str]:
-    """Whatever the limits are: an answer that is not true is no answer."""
-    count = sum(tally.outcomes[Outcome.UNTRUE] for frame in frames for tally in frame.tallies.values())
-    return [f"{count} answers were untrue"] if count else []
-
-
 def _growing(frames: Sequence[Frame], plateau: Phase) -> list[str]:
     """Why the plateau was not steady, if it was not: of its first third and its last, the number in flight."""
     third = (plateau.end - plateau.start) / 3
@@ -142,26 +150,27 @@ def _in_flight(frames: Sequence[Frame], start: float, end: float) -> float | Non
     return sum(frame.in_flight_seconds for frame in within) / seconds if seconds else None
 
 
-def unbelieved(frames: Sequence[Frame]) -> Iterable[str]:
-    """Why the generator, and not the target, was measured."""
-    cpu: dict[int, list[float]] = {}
-    late = Histogram()
-    unmet, notes = 0, set()
-    for frame in frames:
-        cpu.setdefault(frame.worker, []).append(frame.cpu)
-        late.add(frame.late)
-        unmet += frame.unmet.total()
-        notes |= {note for note in frame.notes if note.startswith("out of ")}
-    most = max(map(busiest, cpu.values()), default=0.0)
-    behind = late.percentile_ms(99) or 0.0
-    if most >= GENERATOR_CPU:
-        yield f"a generator took {most:.0%} of a core"
-    if behind >= LATE_SECONDS * 1e3:
-        yield f"visitors began late: p99 {behind:.0f} ms"
-    if notes:
-        yield ", ".join(sorted(notes))
-    if not frames or (unmet and not any(frame.arrivals for frame in frames)):
-        yield "nobody arrived"
+def unbelieved(kept: Mapping[str, Any]) -> list[str]:
+    """Why a run says nothing of the target, by its own verdict; empty where it does. INVALID is also what nobody
+    audited or measured; only what is broken as well is the laboratory's fault, since it outranks the limits."""
+    if kept["verdict"]["outcome"] != Verdict.INVALID.name:
+        return []
+    limits = {limit["text"] for limit in kept["limits"]}
+    return _broken(kept, but=limits) or _broken(kept)
+
+
+def _broken(kept: Mapping[str, Any], *, but: Collection[str] = ()) -> list[str]:
+    checks = kept["verdict"]["checks"]
+    return [f"{one['name']}: {one['detail']}" for one in checks if one["mark"] == "broken" and one["name"] not in but]
+
+
+def _unjudged(kept: Mapping[str, Any]) -> list[str]:
+    """Moot is what the plan itself leaves nothing to judge by."""
+    return [
+        f"{one['text']}: nothing was measured that it could be judged by"
+        for one in kept["limits"]
+        if one["holds"] is None and not one.get("moot")
+    ]
 
 
 def _good(lines: Sequence[str], frames: Sequence[Frame]) -> bool | None:

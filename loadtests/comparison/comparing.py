@@ -16,7 +16,7 @@ NAME = "comparison.json"
 
 
 class Unbelievable(Exception):
-    """Too many runs measured the generator; the message says why."""
+    """Too many runs say nothing of the target; the message says why."""
 
 
 def figures(results: Mapping[str, Any]) -> dict[str, float | None]:
@@ -57,11 +57,11 @@ class Comparing:
         return found
 
     def _block(self, number: int, outer: str, *, may_repeat: int) -> Block:
-        """Made anew as a whole when the generator is not to be believed in one of its runs: that is no matter of which
-        side was driven, so nobody is favoured."""
+        """Made anew as a whole when one of its runs is not to be believed, by its own verdict: that is no matter of
+        which side was driven, so nobody is favoured."""
         while True:
             ran = [self._one(number, side) for side in (outer, _other(outer), _other(outer), outer)]
-            doubts = [why for one in ran for why in pressure.unbelieved(one.frames)]
+            doubts = [why for one in ran for why in pressure.unbelieved(one.kept)]
             if not doubts and all(one.kept["results"] for one in ran):
                 seen = [figures(one.kept["results"]) for one in ran]
                 names = [one.name for one in ran]
@@ -71,7 +71,7 @@ class Comparing:
             self.repeated += 1
             if self.repeated > may_repeat:
                 raise Unbelievable(
-                    f"the generator was measured, not the target: {doubts[0] if doubts else 'no record'}"
+                    f"the laboratory was measured, not the target: {doubts[0] if doubts else 'no record'}"
                 )
 
     def _one(self, number: int, side: str) -> many.Ran:
@@ -105,7 +105,11 @@ def table(found: Comparison) -> Sequence[str]:
         f"{effect.band:>8.1%}{effect.smallest:>11.1%}  {effect.answer.value}"
         for effect in found.effects
     ]
-    return [head, *lines, *(f"{name:<32}too few answers" for name in found.left_out)]
+    return [head, *lines, *(f"{name:<32}too few answers{_of_b(name, found)}" for name in found.left_out)]
+
+
+def _of_b(name: str, found: Comparison) -> str:
+    return " of B, not of A" if name in found.missing else ""
 
 
 def _regressions(found: Comparison) -> set[str]:

@@ -38,10 +38,13 @@ class Ran:
 
 @dataclass(slots=True)
 class Runs:
-    """`command`: what was typed, for the records."""
+    """`command`: what was typed, for the records. `root`: where this host's certificate is; `ledger`: the folder whose
+    ledger gets a line for each run."""
 
     folder: Path
     command: str
+    root: Path
+    ledger: Path
     made: int = 0
 
     def one(self, plan: Plan, name: str, *, audit: Audit | None = None) -> Ran:
@@ -49,17 +52,20 @@ class Runs:
         self.made += 1
         run_dir = self.folder / f"{self.made:03d}-{name}"
         around = runs.Surroundings(
-            root=self.folder,
+            root=self.root,
             run_dir=run_dir,
+            ledger=self.ledger,
             command=lambda run_dir: self.command,
             audit=audit,
             report=False,
-            say=lambda text: None,
         )
         kept, _ = runs.execute(plan, around=around)
         if by := ended_by_hand(kept):
             raise Interrupted(f"{name} was ended by {by}")
-        return Ran(run_dir.name, kept, framefile.read(run_dir))
+        ended_by = kept["results"]["ended_by"] if kept["results"] else "nothing was measured"
+        # As it was driven: of a replay, the plan says only then who arrives.
+        frames = runs.complete(Plan.from_json(kept["plan"]), framefile.read(run_dir), why=ended_by)
+        return Ran(run_dir.name, kept, frames)
 
     def keep(self, name: str, content: dict[str, Any]) -> None:
         """Whole or not at all."""
@@ -86,7 +92,7 @@ def begin(*, chosen: Path | None, root: Path, what: str, command: str) -> Runs:
         (folder / "begun").write_text(f"{time.time()}\n")
     except OSError as error:
         raise record.RunDirUnusable(f"{folder} cannot be written: {error.strerror or error}") from error
-    return Runs(folder, command)
+    return Runs(folder, command, root=root, ledger=folder.resolve().parent)
 
 
 def demand_repeatable(plan: Plan) -> None:

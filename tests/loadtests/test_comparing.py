@@ -12,7 +12,7 @@ from loadtests.actions import compare as compare_action
 from loadtests.comparison import compare, many
 from loadtests.comparison.compare import Answer, Comparison, Effect, TooFewBlocks
 from loadtests.comparison.comparing import Comparing, Unbelievable, confirmed, figures, table
-from loadtests.frames import Frame
+from loadtests.record import RunDirUnusable
 
 A, B = (
     plans.make(
@@ -40,13 +40,25 @@ class Made(many.Runs):
     def one(self, plan: plans.Plan, name: str, *, audit: many.Audit | None = None) -> many.Ran:
         self.asked.append(plan)
         number = len(self.asked)
-        frame = Frame(at=0, worker=1, cpu=0.99 if number in self.tired else 0.1)
         slower = 1.2 if plan.host == B.host else 1.0
-        return many.Ran(name, {"results": results(20 * slower * (1 + number % 3 / 1e3))}, [frame])
+        kept = {"results": results(20 * slower * (1 + number % 3 / 1e3)), "limits": []}
+        return many.Ran(name, {**kept, "verdict": TIRED if number in self.tired else FINE}, [])
+
+
+# Nobody audits the books of a short run: that alone makes it invalid, and is no reason not to believe it.
+FINE = {"outcome": "INVALID", "checks": [{"name": "the books are right", "mark": "unknown", "detail": "nobody asked"}]}
+TIRED = {
+    "outcome": "INVALID",
+    "checks": [
+        *FINE["checks"],
+        {"name": "the generator had CPU to spare", "mark": "broken", "detail": "99% of a core"},
+    ],
+}
 
 
 def comparing(tmp_path: Path, **changes: Any) -> Comparing:
-    return Comparing({"a": A, "b": B}, Made(tmp_path, "typed", **changes), seed=7, margin=0.05, say=lambda text: None)
+    made = Made(tmp_path, "typed", root=tmp_path, ledger=tmp_path, **changes)
+    return Comparing({"a": A, "b": B}, made, seed=7, margin=0.05, say=lambda text: None)
 
 
 def test_the_order_is_that_of_the_coins_and_a_block_has_the_same_arrivals(tmp_path: Path) -> None:
@@ -145,5 +157,5 @@ def test_a_comparison_that_cannot_be_made_is_refused_before_a_folder_is(wrong: d
 
 def test_a_used_folder_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "run.json").touch()
-    with pytest.raises(many.record.RunDirUnusable, match="not empty"):
+    with pytest.raises(RunDirUnusable, match="not empty"):
         many.begin(chosen=tmp_path, root=tmp_path, what="break", command="")

@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from loadtests.capacity.breaking import Mark, Point, Purpose
+from loadtests import plans
+from loadtests.capacity import pressure
+from loadtests.capacity.breaking import Ask, Mark, Point, Purpose
 from loadtests.capacity.overload import Way, how, recovery_seconds
+from tests.loadtests import endless
 
 HELD = [Point(rate, Mark.HELD, answered=rate * 10, p99=20.0) for rate in (10, 50, 100)]
 ABOVE = Point(105, Mark.BROKE, answered=1000, p99=400.0)
@@ -27,6 +30,34 @@ def test_the_way_is_told_by_throughput(above: Point, beyond: Point, way: Way) ->
     found = how([*HELD, above, beyond])
     assert found.way is way
     assert len(found.evidence) == 3
+
+
+@pytest.mark.parametrize("time_scale", [0.02, 0.1, 1.0])
+def test_a_target_of_endless_capacity_does_not_collapse_however_long_its_journeys_are(time_scale: float) -> None:
+    """Journeys of 6, 30 and 300 s; an overload of 20 s is a small part of what its visitors ask in all."""
+    base = plans.make(
+        scenario="signup",
+        users=100,
+        rate=2.0,
+        duration=None,
+        arrivals="constant",
+        time_scale=time_scale,
+        seed=1,
+        host="http://127.0.0.1:1",
+    )
+    points = []
+    for rate, mark in ((2.0, Mark.HELD), (2.2, Mark.BROKE)):  # somebody says so: nothing in the frames does
+        ask = Ask(rate, Purpose.CONFIRM)
+        plan = pressure.at_rate(base, ask=ask, seconds=20, seed=1)
+        seen = endless.frames(plan)
+        point = pressure.point(plan=plan, ask=ask, kept=endless.record(plan, seen), frames=seen, run="")
+        points.append(replace(point, mark=mark))
+    spiked = pressure.spike(base, held=2.0, broke=2.2, seconds=20, seed=1)
+    seen = endless.frames(spiked.plan)
+    kept = endless.record(spiked.plan, seen)
+    points.append(pressure.overload_point(spiked=spiked, kept=kept, frames=seen, run=""))
+    assert points[-1].answered == pytest.approx(3.3 * endless.STEPS, rel=0.1)
+    assert how(points).way is Way.SLOWER
 
 
 def test_a_run_that_measured_the_generator_says_nothing_of_the_way() -> None:
