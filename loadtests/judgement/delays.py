@@ -1,5 +1,5 @@
-"""Does the generator itself keep its visitors waiting? An answer that lies there and a visitor who is woken too late ask
-their next step late, and by intended times that is charged to the target: such a run says nothing of it.
+"""Does the generator itself keep its visitors waiting? An answer that lies there and a visitor who is woken too late
+ask their next step late, and by intended times that is charged to the target: such a run says nothing of it.
 
 No machine is without a hiccup. What makes a run INVALID are seconds enough of one window in which p99 of our own delays
 is more than the plan's figures can bear. A standstill is told by the second that ends it, and counts for as many
