@@ -1,9 +1,9 @@
 """The process that conducts a run: `python -m loadtests.running.conductor`. It drives nobody itself.
 
 Its order (plan, links, folder) is the first JSON line of its standard input; what follows there are commands:
-{"begin": moment of time.time()}, {"stop": why}. When that input ends, whoever ordered the run is gone, and with them
-the probes and the bystander: everybody leaves. On standard output it says what happens, a JSON line each: "ready",
-"progress" (each second), "event", and at last "over". Frames go to `frames.jsonl` as they come.
+{"begin": moment of time.time()}, {"stop": why, "at_once": bool}. When that input ends, whoever ordered the run is gone,
+and with them the probes and the bystander: everybody leaves. On standard output it says what happens, a JSON line each:
+"ready", "progress" (each second), "event", and at last "over". Frames go to `frames.jsonl` as they come.
 
 SIGINT: no more arrivals, those present finish. A second SIGINT, or a SIGTERM: everybody leaves at once.
 """
@@ -16,6 +16,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,16 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from gevent.fileobject import FileObject
-from locust.env import Environment
 from locust.runners import STATE_MISSING
 
+from loadtests.crowd import NOT_KEPT
 from loadtests.frames import Frame
 from loadtests.judgement.windows import Watching
 from loadtests.plans import Plan
 from loadtests.running.crew import Crew, Member
 from loadtests.running.framefile import FrameFile
+from loadtests.running.leases import GIVEN_AWAY_SECONDS
+from loadtests.running.listening import anywhere, first_free
 from loadtests.running.sealed import BadSeal, Conversation
 from loadtests.running.shares import links_for
 from loadtests.running.staff import Staff
@@ -39,6 +42,8 @@ from loadtests.running.totals import Totals, WholeSeconds
 LOOK_SECONDS = 0.05
 JOIN_SECONDS = 60.0  # so long workers may take to join before the run is given up
 LEAVE_SECONDS = 20.0  # so long a worker may take to leave after it was told to
+UNHEARD = "messages never came of worker"  # a note: the figures are not whole
+GONE_SECONDS = 15.0  # who has asked for no lease so long is gone, whatever their heart does
 
 
 class Conductor:
@@ -55,10 +60,11 @@ class Conductor:
         self._whole = WholeSeconds()
         self._began: float | None = None
         self._begin = Event()
+        self._over = False  # what comes later is not kept
         self._stopped: tuple[str, bool] | None = None
-        self._environment = Environment(user_classes=[])
-        self._runner = self._environment.create_master_runner(order["bind"], order["port"])
-        for kind in ("knock", "hello", "refused", "ready", "frame", "done"):
+        ports = [order["port"]] if order["port"] else anywhere()
+        self._runner = first_free(order["bind"], ports=ports, say=lambda text: say("event", text=text))
+        for kind in ("knock", "hello", "refused", "lease", "ready", "frame", "done"):
             self._runner.register_message(f"lab.{kind}", partial(self._heard, kind))
         self._staff = Staff(port=self._runner.server.port, key=self._key)
 
@@ -74,6 +80,7 @@ class Conductor:
                 self._begin.wait()
                 self._conduct()
         finally:
+            self._over = True
             self._file.close()
             seconds = self.elapsed
             self._runner.send_message("quit")  # to whoever waits for a slot elsewhere
@@ -152,14 +159,22 @@ class Conductor:
     def _look_after_the_crew(self) -> None:
         for process in self._staff.died():
             self._lose(self._crew.by_pid(process.pid), f"its process ended with {process.returncode}")
-        for client in self._runner.clients.all:
-            if client.state == STATE_MISSING:
-                self._lose(self._crew.by_client(client.id), "it was not heard of any more")
+        now = time.monotonic()
+        for member in self._crew.working():
+            silent = now - member.leased
+            if silent > (GIVEN_AWAY_SECONDS if self._is_missing(member) else GONE_SECONDS):
+                self._lose(member, "it was not heard of any more")
+
+    def _is_missing(self, member: Member) -> bool:
+        """By Locust's heartbeats, which somebody else could send for it."""
+        client = self._runner.clients.get(member.client)
+        return client is None or client.state == STATE_MISSING
 
     def _lose(self, member: Member | None, why: str) -> None:
         if member is None or not self._crew.lose(member, elapsed=self.elapsed):
             return
         self._staff.end(member.pid if member.local else 0)
+        self._tell(member, "lost", {})  # if it comes back, it is to know; and whenever it asks
         say("event", text=f"worker {member.number} was lost after {self.elapsed:.1f} s: {why}")
         to_come = not self._stopped and bool(member.share.of(self._arrivals, after=self.elapsed))
         if self._crew.wants_replacement(member.slot, arrivals_to_come=to_come) and member.local:
@@ -170,6 +185,8 @@ class Conductor:
     def _heard(self, kind: str, *, environment: Any, msg: Any) -> None:
         client = str(msg.node_id)
         if kind == "knock":
+            if self._crew.by_client(client):
+                return  # who has a share has talked before: this is somebody else
             nonce = os.urandom(16)
             self._talks[client] = Conversation(key=self._key, nonce=nonce, client=client, is_worker=False)
             self._runner.send_message("lab.who", {"nonce": nonce}, client_id=client)
@@ -186,20 +203,22 @@ class Conductor:
             return
         if kind == "hello" and member is None:
             self._welcome(client, content)
-        elif member is not None and not member.lost:
-            self._report(kind, member, content)
+        elif member is not None:
+            self._notice_gaps(member, talk)
+            (self._report_late if member.lost else self._report)(kind, member, content)
 
     def _welcome(self, client: str, content: Any) -> None:
         """Whoever holds the key and finds a slot free gets its share; others are sent away."""
-        pid = int(content["pid"])
-        member = self._crew.join(
-            client=client,
-            host=str(content["host"]),
-            pid=pid,
-            local=self._staff.employs(pid),
-            elapsed=max(0.0, self.elapsed),
-        )
-        if member is None or self._stopped:
+        member = None
+        if not self._stopped:
+            member = self._crew.join(
+                client=client,
+                host=str(content["host"]),
+                pid=self._staff.pid_of(str(content["token"])),
+                elapsed=max(0.0, self.elapsed),
+                now=time.monotonic(),
+            )
+        if member is None:
             self._runner.send_message("quit", None, client_id=client)
             return
         order = {name: self._order[name] for name in ("plan", "run_dir", "run_id", "mark")}
@@ -210,16 +229,49 @@ class Conductor:
         match kind:
             case "refused":
                 self.stop(f"worker {member.number} refuses: {content['why']}", at_once=True)
+            case "lease":
+                member.leased = time.monotonic()
+                self._tell(member, "lease", content)
             case "ready":
                 self._ready(member)
             case "frame":
-                frame = Frame.from_json(content["frame"])
-                self._file.append(content["frame"], content["evidence"])
-                self._totals.add(frame)
-                self._judge(frame)
+                self._keep(content)
             case "done":
                 self._crew.done(member, elapsed=self.elapsed)
                 self._tell(member, "bye", {})
+
+    def _report_late(self, kind: str, member: Member, content: Any) -> None:
+        """Of a worker whose slot was given away. What it has done at the target was done; whom it did not let in is not
+        for it to say, whoever took over has perhaps."""
+        match kind:
+            case "lease":
+                self._tell(member, "lost", {})
+            case "frame":
+                self._keep({**content, "frame": {**content["frame"], "unmet": {}}})
+            case "done":
+                self._tell(member, "bye", {})
+
+    def _keep(self, content: Any) -> None:
+        if self._over:
+            return
+        frame = Frame.from_json(content["frame"])
+        self._file.append(content["frame"], content["evidence"])
+        self._totals.add(frame)
+        self._judge(frame)
+        for note in frame.notes:
+            if note.startswith(NOT_KEPT):
+                self.stop(note, at_once=True)
+
+    def _notice_gaps(self, member: Member, talk: Conversation) -> None:
+        """A message that never came may have been a frame: the figures are not whole."""
+        if not talk.missed:
+            return
+        text = f"{UNHEARD} {member.number}"
+        say("event", text=f"{text}: {talk.missed}")
+        note = Frame(at=max(0, int(self.elapsed)), worker=member.number, notes=Counter({text: talk.missed}))
+        talk.missed = 0
+        if not self._over:
+            self._file.append(note.as_json(), ())
 
     def _judge(self, frame: Frame) -> None:
         """Limits that stop the run, as far as answers and generators can tell; probes speak at the end."""
@@ -253,7 +305,7 @@ def obey(conductor: Conductor, lines: Any) -> None:
         if "begin" in command:
             conductor.begin(float(command["begin"]))
         if "stop" in command:
-            conductor.stop(str(command["stop"]), at_once=False)
+            conductor.stop(str(command["stop"]), at_once=bool(command.get("at_once")))
     conductor.stop("whoever ordered the run is gone", at_once=True)
 
 

@@ -20,7 +20,8 @@ class State(Enum):
 
 @dataclass(slots=True)
 class Member:
-    """One worker. `since`, `until`: seconds of the run; since is 0 for those of the beginning."""
+    """One worker. `pid` is 0 for those of other machines. `since`, `until`: seconds of the run; since is 0 for those of
+    the beginning."""
 
     share: Share
     client: str
@@ -28,6 +29,7 @@ class Member:
     pid: int
     local: bool
     since: float
+    leased: float  # when their share was last said to be theirs, by the conductor's clock
     state: State = State.ORDERED
     until: float | None = None
 
@@ -56,14 +58,16 @@ class Crew:
         self._replaced: Counter[int] = Counter()
         self._given_up: set[int] = set()
 
-    def join(self, *, client: str, host: str, pid: int, local: bool, elapsed: float) -> Member | None:
-        """A new worker gets the first free slot and a number that nobody had; None: no slot is free."""
+    def join(self, *, client: str, host: str, pid: int | None, elapsed: float, now: float) -> Member | None:
+        """A new worker gets the first free slot and a number that nobody had; None: no slot is free. `pid`: of those
+        whom the conductor has started itself."""
         held = {member.slot for member in self._members if not member.lost}
         free = [slot for slot in range(self.slots) if slot not in held | self._given_up]
         if not free:
             return None
         share = Share(number=len(self._members) + 1, slot=free[0], slots=self.slots)
-        self._members.append(Member(share, client, host, pid, local, round(elapsed, 3)))
+        local = pid is not None
+        self._members.append(Member(share, client, host, pid or 0, local, round(elapsed, 3), leased=now))
         return self._members[-1]
 
     def lose(self, member: Member, *, elapsed: float) -> bool:

@@ -41,7 +41,9 @@ class Driving:
         self._usage = _Usage()
 
     def start(self) -> None:
-        self._engine.at(1.0, self._close_seconds)
+        """Whoever takes over in the middle of a run speaks of no second before they were there."""
+        self._second = max(0, int(self._clock()))
+        self._engine.at(self._second + 1.0, self._close_seconds)
         self._expect_next()
 
     @property
@@ -57,6 +59,12 @@ class Driving:
     def leave_now(self, why: str) -> None:
         self.stop_arrivals(why)
         self._engine.leave_all(Ending.CUT_OFF)
+
+    def give_away(self) -> None:
+        """This share is somebody else's: those present are lost with this worker, those to come are not ours to speak
+        of any more."""
+        self._next = len(self._arrivals)
+        self._engine.leave_all(Ending.LOST)
 
     def finish(self) -> None:
         """The last frame, which is part of a second."""

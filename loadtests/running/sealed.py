@@ -25,6 +25,7 @@ class Conversation:
         self._mine, self._theirs = (b"worker", b"conductor") if is_worker else (b"conductor", b"worker")
         self._sent = 0
         self._heard = 0
+        self.missed = 0  # of theirs that never came: what was said later has come
 
     def say(self, kind: str, content: Any) -> dict[str, Any]:
         """What travels: plain values that msgpack carries."""
@@ -42,6 +43,7 @@ class Conversation:
             raise BadSeal(f"a {kind} whose seal is wrong: not the same STAMPEDE_LOAD_KEY, or not meant for here")
         if count <= self._heard:
             raise BadSeal(f"a {kind} that was heard before")
+        self.missed += count - self._heard - 1
         self._heard = count
         return json.loads(body)
 

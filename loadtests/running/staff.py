@@ -2,6 +2,7 @@
 when the conductor dies, however it dies, and then they leave."""
 
 import json
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -13,20 +14,26 @@ LEAVE_SECONDS = 5.0
 class Staff:
     def __init__(self, *, port: int, key: bytes) -> None:
         self._command = [sys.executable, "-m", "loadtests.running.worker", "127.0.0.1", str(port)]
-        self._line = json.dumps({"key": key.hex()}).encode() + b"\n"
+        self._key = key.hex()
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._by_token: dict[str, subprocess.Popen[bytes]] = {}
 
     def hire(self) -> None:
         process = subprocess.Popen(  # noqa: S603
             self._command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
         )
         self._processes.append(process)
-        if process.stdin is not None:
-            process.stdin.write(self._line)  # by pipe: arguments and environments are read by others
+        token = secrets.token_hex(16)
+        self._by_token[token] = process
+        if process.stdin is not None:  # by pipe: arguments and environments are read by others
+            process.stdin.write(json.dumps({"key": self._key, "token": token}).encode() + b"\n")
             process.stdin.flush()
 
-    def employs(self, pid: int) -> bool:
-        return any(process.pid == pid for process in self._processes)
+    def pid_of(self, token: str) -> int | None:
+        """Whose token this is; None: nobody's whom we employ. (A number of a process says nothing: another machine has
+        the same ones.)"""
+        process = self._by_token.get(token)
+        return None if process is None else process.pid
 
     def died(self) -> "list[subprocess.Popen[bytes]]":
         return [process for process in self._processes if process.poll() is not None]

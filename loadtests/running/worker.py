@@ -2,7 +2,8 @@
 
 Distribution is Locust's (WorkerRunner: the connection, heartbeats, being told to quit); the sessions are ours. All its
 visitors leave and it ends when its input closes (whoever started it is gone) or when the conductor has been silent for
-long; it begins nobody once the conductor has been silent for a moment: somebody else may have its share.
+long; it begins nobody while it holds no lease (leases.py): somebody else may have its share. If somebody has, the
+conductor says so, and everybody leaves.
 """
 
 # Importing locust patches the standard library, so it comes before everything else.
@@ -10,7 +11,6 @@ import locust  # noqa: F401  isort: skip
 
 import gc
 import json
-import os
 import platform
 import resource
 import signal
@@ -32,14 +32,14 @@ from loadtests.guard import challenge
 from loadtests.mailbox import Invitation
 from loadtests.plans import Arrival, Plan
 from loadtests.running.driving import Driving
+from loadtests.running.leases import ASK_SECONDS, Lease
 from loadtests.running.sealed import BadSeal, Conversation
 from loadtests.running.shares import Share, share_from
 from loadtests.scenarios import SCENARIOS
 from loadtests.sessions import Engine
 from loadtests.target import Target, TargetRefused, resolve
 
-SILENT_SECONDS = 3.0  # after this nobody is let in
-GONE_SECONDS = 15.0  # after this everybody leaves
+GONE_SECONDS = 15.0  # after such a silence everybody leaves
 MARK = "run.mark"
 TURN_SECONDS = 0.02  # at most so long between two looks at the messages
 
@@ -47,8 +47,9 @@ Clock = Callable[[], float]
 
 
 class Worker:
-    def __init__(self, *, host: str, port: int, key: bytes) -> None:
-        self._key = key
+    def __init__(self, *, host: str, port: int, key: bytes, token: str = "") -> None:
+        self._key, self._token = key, token
+        self._lease = Lease()
         self._talk: Conversation | None = None
         self._order: AsyncResult = AsyncResult()
         self._begin: AsyncResult = AsyncResult()
@@ -58,9 +59,8 @@ class Worker:
         self._ended_by: tuple[str, bool] | None = None
         self._heard_at = time.monotonic()
         environment = Environment(user_classes=[])
-        environment.events.heartbeat_received.add_listener(self._heartbeat)
         self._runner = environment.create_worker_runner(host, port)
-        for kind in ("who", "order", "begin", "stop", "bye"):
+        for kind in ("who", "order", "begin", "lease", "lost", "stop", "bye"):
             self._runner.register_message(f"lab.{kind}", partial(self._heard, kind))
         gevent.spawn(self._when_dismissed)
         self._runner.send_message("lab.knock", None)
@@ -79,6 +79,8 @@ class Worker:
         planned = plan.arrivals()
         gc.collect()
         gc.freeze()  # what was imported and planned is not looked through again and again during the run
+        self._ask_for_lease()  # heard before "ready" is, so it is answered before the beginning is told
+        gevent.spawn(self._keep_lease)
         self._say("ready", {})
         begin = self._begin.get()
         if begin is None:
@@ -97,9 +99,27 @@ class Worker:
         if self._driving is not None:
             (self._driving.leave_now if at_once else self._driving.stop_arrivals)(why)
         if at_once:
-            for waiting in (self._order, self._begin):
-                if not waiting.ready():
-                    waiting.set(None)
+            self._wait_no_more()
+
+    def _give_away(self) -> None:
+        """The conductor took this worker for lost: its slot is somebody else's."""
+        self._ended_by = ("the slot was given away", True)
+        if self._driving is not None:
+            self._driving.give_away()
+        self._wait_no_more()
+
+    def _wait_no_more(self) -> None:
+        for waiting in (self._order, self._begin):
+            if not waiting.ready():
+                waiting.set(None)
+
+    def _keep_lease(self) -> None:
+        while not self._bye.is_set():
+            gevent.sleep(ASK_SECONDS)
+            self._ask_for_lease()
+
+    def _ask_for_lease(self) -> None:
+        self._say("lease", {"asked": time.monotonic()})
 
     def _when_dismissed(self) -> None:
         """Locust's runner ends when it is told to quit: no share was left, or the run is over."""
@@ -153,7 +173,7 @@ class Worker:
             visitors={name: partial(SCENARIOS[name], crowd) for name in plan.mix},
             clock=clock,
             report=self._report,
-            may_begin=lambda: time.monotonic() - self._heard_at < SILENT_SECONDS,
+            may_begin=lambda: self._lease.holds(now=time.monotonic()),
         )
         driving.start()
         if self._ended_by:
@@ -184,15 +204,12 @@ class Worker:
         if self._talk is not None:
             self._runner.send_message(f"lab.{kind}", self._talk.say(kind, content))
 
-    def _heartbeat(self, **_: Any) -> None:
-        self._heard_at = time.monotonic()
-
     def _heard(self, kind: str, *, environment: Any, msg: Any) -> None:
         if kind == "who":
             if self._talk is None:
                 nonce = bytes(msg.data["nonce"])
                 self._talk = Conversation(key=self._key, nonce=nonce, client=self._runner.client_id, is_worker=True)
-                self._say("hello", {"host": platform.node(), "pid": os.getpid()})
+                self._say("hello", {"host": platform.node(), "token": self._token})
             return
         if self._talk is None:
             return
@@ -207,6 +224,10 @@ class Worker:
                 self._order.set(content)
             case "begin":
                 self._begin.set({name: float(content[name]) for name in ("in", "after")})
+            case "lease":
+                self._lease.granted(asked=float(content["asked"]))
+            case "lost":
+                self._give_away()
             case "stop":
                 self.stop(str(content["why"]), at_once=bool(content["at_once"]))
             case "bye":
@@ -243,10 +264,10 @@ def raise_descriptor_limit() -> None:
 def main() -> None:
     host, port = sys.argv[1], int(sys.argv[2])
     lines = FileObject(sys.stdin.fileno(), "rb", close=False)
-    key = bytes.fromhex(json.loads(lines.readline())["key"])
+    given = json.loads(lines.readline())
     raise_descriptor_limit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the conductor's to pass on
-    worker = Worker(host=host, port=port, key=key)
+    worker = Worker(host=host, port=port, key=bytes.fromhex(given["key"]), token=str(given.get("token", "")))
     gevent.signal_handler(signal.SIGTERM, lambda: worker.stop("termination", at_once=True))
     gevent.spawn(leave_when_alone, worker, lines)
     worker.run()

@@ -1,6 +1,9 @@
 """A run by the real processes, with something done to them on the way."""
 
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -100,6 +103,23 @@ class Run:
         if progress["arrived"] and not self.done_to:
             self.done_to = True
             self.meanwhile(self)
+
+
+def hire(run: Run, *, token: str = "") -> "subprocess.Popen[bytes]":
+    """A worker of another machine, as far as the conductor knows. It ends when its input does."""
+    command = [sys.executable, "-m", "loadtests.running.worker", "127.0.0.1", str(run.port)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"key": run.key.hex(), "token": token}).encode() + b"\n")
+    process.stdin.flush()
+    return process
+
+
+def dismiss(process: "subprocess.Popen[bytes]") -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    process.kill()
+    process.wait()
 
 
 def accounted(who: dict[str, int]) -> bool:

@@ -7,8 +7,10 @@ import pytest
 from loadtests.frames import Frame, Tally
 from loadtests.plans import Arrival
 from loadtests.running.crew import REPLACEMENTS, Crew
+from loadtests.running.leases import GIVEN_AWAY_SECONDS, LEASE_SECONDS, Lease
 from loadtests.running.sealed import BadSeal, Conversation
 from loadtests.running.shares import Share, links_for, unaccounted
+from loadtests.running.staff import Staff
 from loadtests.running.totals import PATIENCE_SECONDS, WholeSeconds
 from loadtests.steps import Ending
 
@@ -48,14 +50,14 @@ def test_what_nobody_accounts_for_is_lost_with_its_worker_or_unmet() -> None:
 
 def test_numbers_are_given_once_and_slots_again() -> None:
     crew = Crew(slots=2)
-    first, second = (crew.join(client=c, host="h", pid=1, local=True, elapsed=0) for c in "ab")
-    assert crew.join(client="c", host="h", pid=2, local=True, elapsed=1) is None, "both slots are held"
+    first, second = (crew.join(client=c, host="h", pid=1, elapsed=0, now=0) for c in "ab")
+    assert crew.join(client="c", host="h", pid=2, elapsed=1, now=0) is None, "both slots are held"
     assert first is not None
     assert second is not None
     assert crew.lose(first, elapsed=2)
     assert not crew.lose(first, elapsed=3), "nobody is lost twice"
     assert crew.wants_replacement(first.slot, arrivals_to_come=True)
-    third = crew.join(client="c", host="h", pid=3, local=True, elapsed=4)
+    third = crew.join(client="c", host="h", pid=3, elapsed=4, now=0)
     assert third is not None
     assert (third.number, third.slot) == (3, first.slot)
     crew.done(second, elapsed=5)
@@ -68,12 +70,38 @@ def test_numbers_are_given_once_and_slots_again() -> None:
 def test_a_slot_whose_workers_die_each_time_is_given_up() -> None:
     crew = Crew(slots=1)
     for number in range(1, REPLACEMENTS + 2):
-        member = crew.join(client=str(number), host="h", pid=number, local=True, elapsed=0)
+        member = crew.join(client=str(number), host="h", pid=number, elapsed=0, now=0)
         assert member is not None
         crew.lose(member, elapsed=1)
         assert crew.wants_replacement(0, arrivals_to_come=True) is (number <= REPLACEMENTS)
     assert crew.all_done()
-    assert crew.join(client="x", host="h", pid=9, local=True, elapsed=2) is None
+    assert crew.join(client="x", host="h", pid=9, elapsed=2, now=0) is None
+
+
+def test_a_process_of_another_machine_is_nobodys_of_here_whatever_its_number() -> None:
+    crew = Crew(slots=2)
+    here = crew.join(client="a", host="h", pid=7, elapsed=0, now=0)
+    elsewhere = crew.join(client="b", host="other", pid=None, elapsed=0, now=0)
+    assert here is not None
+    assert elsewhere is not None
+    assert (here.local, elsewhere.local) == (True, False)
+    assert crew.by_pid(7) is here
+    assert crew.by_pid(0) is None
+    with_us = Staff(port=1, key=b"key")
+    assert with_us.pid_of("") is None
+
+
+def test_a_lease_is_counted_from_the_asking_and_ends_before_a_slot_is_given_away() -> None:
+    lease = Lease()
+    assert not lease.holds(now=0.0), "nobody has said so yet"
+    lease.granted(asked=10.0)
+    assert lease.holds(now=10.0 + LEASE_SECONDS - 0.01)
+    assert not lease.holds(now=10.0 + LEASE_SECONDS)
+    lease.granted(asked=8.0)  # an answer that was long on its way
+    assert lease.holds(now=10.0 + LEASE_SECONDS - 0.01), "and takes nothing away"
+    lease.granted(asked=20.0)  # heard when the process went on after a long stop
+    assert not lease.holds(now=20.0 + LEASE_SECONDS)
+    assert GIVEN_AWAY_SECONDS > LEASE_SECONDS
 
 
 def conversation(key: bytes = b"key", nonce: bytes = b"nonce") -> tuple[Conversation, Conversation]:
@@ -109,6 +137,11 @@ def test_what_was_said_is_heard_once_and_as_what_it_was() -> None:
     assert conductor.hear("frame", said) == {"requests": 1}
     with pytest.raises(BadSeal, match="heard before"):
         conductor.hear("frame", said)
+    assert conductor.missed == 0
+    for _ in range(3):
+        later = worker.say("frame", {})
+    conductor.hear("frame", later)
+    assert conductor.missed == 2, "what never came is known of"
 
 
 def test_a_second_is_given_when_all_have_spoken_and_not_waited_for_long() -> None:
