@@ -1,29 +1,40 @@
 """For plain Locust: `locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`, with its web page or headless.
 
 STAMPEDE_TIME_SCALE shrinks every wait. Purchase needs STAMPEDE_LINKS (a file, one link a line) or STAMPEDE_MAILBOX (a
-Maildir); without them it is left out. Name users on the command line to choose: `... Signup Purchase`. Each user is one
+Maildir); without them it is left out. Replay needs STAMPEDE_REPLAY: an access log, or a folder in which visits of one
+were left (a replay's run directory, or `loadtest log … --keep`); they are made again and again, from anywhere on. Name users on the command line to choose: `... Signup Purchase`. Each user is one
 person after the other, over one connection. There is no audit and no verdict here: that is `manage.py loadtest run`.
 """
 
+import logging
 import os
 import secrets
+import tempfile
 from collections.abc import Generator
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
 import gevent
 from locust import FastHttpUser, events, task
+from locust.runners import MasterRunner
 
 from loadtests import mailbox
 from loadtests.browsing.connections import TargetOnly
 from loadtests.crowd import Crowd
 from loadtests.guard import challenge
+from loadtests.replay import filling, preparing, reading
+from loadtests.replay.gathering import Visit
+from loadtests.replay.store import CHOSEN, Chosen
 from loadtests.scenarios import SCENARIOS
+from loadtests.scenarios.replay import Replay
 from loadtests.scenarios.visitor import Visitor
 from loadtests.steps import Answer, GaveUp, Step, Think, Together, Untrue
+from loadtests.target import Target, TargetRefused
 
 REQUEST_TIMEOUT_SECONDS = 30.0
+REFUSED = 3  # the exit code, as that of `loadtest run`
 
 
 class Person(FastHttpUser):  # type: ignore[misc]  # Locust's types are not followed
@@ -128,12 +139,46 @@ class _InTurn(dict[int, mailbox.Invitation]):
         return self[index]
 
 
+class Again(Replay):
+    """Nobody plans here how many come: after the last visit the first is made again. Each process begins at a visit of
+    its own."""
+
+    __slots__ = ()
+
+    def visit_of_the_log(self) -> Visit:
+        chosen, numbers, first = _visits(_REPLAY)
+        return chosen.visit(numbers[(first + self.index) % len(numbers)])
+
+
+@cache
+def _visits(source: Path) -> tuple[Chosen, list[int], int]:
+    """All visits of a log, or those that lie in a folder; which numbers they have, and with which to begin."""
+    chosen = Chosen(source / CHOSEN) if source.is_dir() else _of_log(source)
+    numbers = [number for number in range(len(chosen)) if chosen.line(number)]
+    return chosen, numbers, secrets.randbelow(len(numbers))
+
+
+def _of_log(log: Path) -> Chosen:
+    with tempfile.TemporaryDirectory() as folder:
+        wanted = preparing.Wanted(logs=(log,), weights={})
+        preparing.prepare(wanted=wanted, arrivals=None, seed=1, run_dir=Path(folder))
+        return Chosen(Path(folder) / CHOSEN)  # stays open when the folder is gone
+
+
+_REPLAY = Path(os.environ.get("STAMPEDE_REPLAY", ""))
 _LINKS = _invitations()
+_LEFT_OUT = {*(() if os.environ.get("STAMPEDE_REPLAY") else ("replay",)), *(() if _LINKS else ("purchase",))}
+if "replay" not in _LEFT_OUT:
+    if float(os.environ.get("STAMPEDE_TIME_SCALE", "1")) < 1:
+        raise SystemExit("STAMPEDE_TIME_SCALE below 1 and STAMPEDE_REPLAY: nobody of a log is hurried")
+    try:
+        _visits(_REPLAY)
+    except (OSError, ValueError, reading.NoLog, preparing.NothingToReplay, filling.NoSample) as _error:
+        raise SystemExit(f"STAMPEDE_REPLAY: {_error}") from _error
 # Locust finds user classes among the names of this module.
-_LEFT_OUT = {"replay", *(() if _LINKS else ("purchase",))}  # the visits of a log are chosen by `loadtest run replay`
-for _name, _scenario in SCENARIOS.items():
-    globals()[_scenario.__name__] = type(
-        _scenario.__name__,
+for _name, _scenario in {**SCENARIOS, "replay": Again}.items():
+    globals()[SCENARIOS[_name].__name__] = type(
+        SCENARIOS[_name].__name__,
         (Person,),
         {"scenario": _scenario, "__module__": __name__, "weight": int(_name not in _LEFT_OUT)},
     )
@@ -141,18 +186,37 @@ for _name, _scenario in SCENARIOS.items():
 
 @events.test_start.add_listener  # type: ignore[untyped-decorator]
 def _gather(environment: Any, **_: Any) -> None:
-    """A new crowd for each test; the host is that of the command line or of the web form, under the same guard."""
+    """A new crowd for each test; the host is that of the command line or of the web form, under the same guard. No
+    test begins with the crowd, and so the target, of the one before."""
+    vars(environment).pop("crowd", None)
+    if isinstance(environment.runner, MasterRunner):
+        return  # its workers drive, and ask for themselves
+    target = _admitted(environment)
+    environment.process_exit_code = None  # of a test that was refused before
     environment.numbers = count()
     environment.crowd = Crowd(
-        target=challenge.admitted(
-            environment.host or "",
-            allow=(),
-            environment=os.environ.get("STAMPEDE_LOAD_TARGET") or challenge.DEMO,
-            secret=challenge.secret_here(os.environ),
-        ),
+        target=target,
         run_id=secrets.token_hex(3),
         seed=1,
         time_scale=float(os.environ.get("STAMPEDE_TIME_SCALE", "1")),
         run_dir=None,
         links=_InTurn(_LINKS),
     )
+
+
+def _admitted(environment: Any) -> Target:
+    """The target of this test. A refusal is said, and ends the test, in the web page, or the program: Locust passes
+    over what a listener raises, except this, in which the greenlet ends that was to begin with the users."""
+    try:
+        return challenge.admitted(
+            environment.host or "",
+            allow=(),
+            environment=os.environ.get("STAMPEDE_LOAD_TARGET") or challenge.DEMO,
+            secret=challenge.secret_here(os.environ),
+        )
+    except TargetRefused as error:
+        logging.getLogger(__name__).error("refused: %s", error)
+        environment.process_exit_code = REFUSED
+        runner = environment.runner
+        gevent.spawn(runner.stop if environment.web_ui else runner.quit)
+        raise gevent.GreenletExit from error
