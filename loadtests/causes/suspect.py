@@ -3,7 +3,7 @@ laboratory nor the target."""
 
 from dataclasses import dataclass
 
-from loadtests.causes.courses import Course, highest, highest_of, mean, often
+from loadtests.causes.courses import WINDOW, Course, highest, highest_of, mean, often
 from loadtests.causes.scene import Scene
 
 FULL = 0.9  # of what there is: beyond this, waiting grows out of all proportion
@@ -28,7 +28,7 @@ class Suspect:
 
 
 def when(since: int | None) -> str:
-    return "In its busiest seconds" if since is None else f"From second {since} on"
+    return f"In the busiest {WINDOW} seconds," if since is None else f"From second {since} on,"
 
 
 def then(course: Course, since: int | None) -> float | None:

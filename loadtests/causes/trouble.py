@@ -68,7 +68,7 @@ def _piled_up(requests: Course, waiting: Course) -> Sign:
     many = _more(waiting, calm + PILED_UP)
     long = _more(each, _mark(usual(each, CALM)))
     both = [there and waits for there, waits in zip(many, long, strict=False)]
-    said = f"requests piled up: {{now:.0f}} waited for an answer at a time, beside {calm:.0f} in calm seconds"
+    said = f"requests piled up, {{now:.0f}} waited for an answer at a time, beside {calm:.0f} in calm seconds"
     return Sign(_lasting(both), said, waiting)
 
 

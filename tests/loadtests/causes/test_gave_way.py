@@ -145,7 +145,7 @@ def test_the_same_without_what_happened_is_nothing(
     assert found is not None
     assert (found["what"], found["since"], found["also"]) == ("nothing", None, [])
     assert "nearest to its end" in found["evidence"][0]
-    assert all(sentence.startswith("In its busiest seconds ") for sentence in found["evidence"][1:])
+    assert all(sentence.startswith("In the busiest 5 seconds, ") for sentence in found["evidence"][1:])
 
 
 def test_what_waits_outside_is_told_as_an_effect_of_what_is_used_up_inside() -> None:

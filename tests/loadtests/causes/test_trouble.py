@@ -46,7 +46,7 @@ CASES = {
             in_flight=[2 if second < BEGINS else 20 * (second - BEGINS + 1) for second in range(SECONDS)],
             steps={"signup.post": step(requests=rises(5, 0), p50=rises(15.0, None), p95=rises(30.0, None))},
         ),
-        "requests piled up: 20 waited for an answer at a time, beside 2",
+        "requests piled up, 20 waited for an answer at a time, beside 2",
     ),
     "all": (run(p95=rises(20.0, 640.0)), "one answer in twenty took longer than 120 ms, beside 20 ms"),
     "nobody is answered": (
