@@ -13,8 +13,8 @@ from loadtests.target import Target
 class Running:
     """A run that is about to begin. `began`: the moment of its second 0, of time.time(); a Beside that takes long to
     start moves it, so read it when you need it and do not copy it in `start`. `stop(why)`: no more arrivals,
-    those present finish; may be called from any thread, and again. `event(text)`: marks this moment in the record and
-    on the report's time axis (`events.jsonl`)."""
+    those present finish; `leave(why)`: they leave at once. Both may be called from any thread, and again.
+    `event(text)`: marks this moment in the record and on the report's time axis (`events.jsonl`)."""
 
     run_id: str
     run_dir: Path
@@ -22,6 +22,7 @@ class Running:
     target: Target
     began: float
     stop: Callable[[str], None]
+    leave: Callable[[str], None]
     event: Callable[[str], None]
 
 

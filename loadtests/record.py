@@ -4,7 +4,9 @@
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,16 @@ def prepare(*, chosen: Path | None, root: Path, scenario: str, run_id: str, now:
     except OSError as error:
         raise RunDirUnusable(f"{run_dir} cannot be written: {error.strerror or error}") from error
     return run_dir
+
+
+def discard(run_dir: Path, *, made: bool) -> None:
+    """What `prepare` and whoever came after it have left, of a run that was refused: the folder was new or empty.
+    `made`: it was new."""
+    with suppress(OSError):
+        for one in run_dir.iterdir():
+            shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
+        if made:
+            run_dir.rmdir()
 
 
 def spent(root: Path) -> Iterator[str]:

@@ -69,6 +69,7 @@ class Execution:
     run_dir: Path
     events: list[dict[str, Any]] = field(default_factory=list)
     began: float | None = None
+    begun: bool = False  # the generators were told to begin
 
     def event(self, text: str, *, kind: str = "run") -> None:
         at = None if self.began is None else round(time.time() - self.began, 3)
@@ -90,24 +91,38 @@ def execute(plan: Plan, *, around: Surroundings) -> tuple[dict[str, Any], Path]:
     plan = replace(plan, environment=plan.environment or settings.LOAD_TARGET or challenge.DEMO)
     if around.remote and replaying.NAME in plan.mix:
         raise RunRefused("a log is replayed by generators of this machine, where its visits are: leave out --workers")
-    target = admitted(plan)
+    target, key = admitted(plan), _key(around.remote)
     run_id = record.new_run_id()
     now = datetime.now(UTC)
+    made = around.run_dir is None or not around.run_dir.exists()
     run_dir = record.prepare(chosen=around.run_dir, root=around.root, scenario=plan.scenario, run_id=run_id, now=now)
-    (run_dir / "plan.toml").write_text(plan_text.as_toml(plan))
-    plan = replaying.prepared(plan, run_dir)
     execution = Execution(plan, run_id, run_dir)
-    telling = live.Telling(run_dir=run_dir, run_id=run_id, title=title(plan))
     try:
-        conducted = _conduct(execution, target, around, telling)
-    finally:
-        telling.end()
+        conducted = _conducted(execution, target, key, around)
+    except BaseException:
+        if not execution.begun:
+            record.discard(run_dir, made=made)  # nothing was sent: there is nothing to keep, nor a secret to leave
+        raise
+    plan = execution.plan
     frames = complete(plan, framefile.read(run_dir), why=conducted.ended_by)
     kept = _concluded(execution, conducted, frames, around)
     _enter(kept, run_dir, around)
     if around.report:
         report.write(run_dir=run_dir, record=kept)
     return kept, run_dir
+
+
+def _conducted(execution: Execution, target: Target, key: bytes, around: Surroundings) -> launch.Conducted:
+    """Everything that may refuse the run comes before its plan is written down: a refused one may hold a secret."""
+    asked, run_dir = execution.plan, execution.run_dir
+    plan = execution.plan = replaying.prepared(asked, run_dir)
+    beside = list((around.besides or besides)(plan, target, run_dir))
+    (run_dir / "plan.toml").write_text(plan_text.as_toml(asked))
+    telling = live.Telling(run_dir=run_dir, run_id=execution.run_id, title=title(plan))
+    try:
+        return _conduct(execution, target, key, beside, around, telling)
+    finally:
+        telling.end()
 
 
 def _enter(kept: dict[str, Any], run_dir: Path, around: Surroundings) -> None:
@@ -135,13 +150,20 @@ def title(plan: Plan) -> str:
     return f"{who}, time x {plan.time_scale:g}, seed {plan.seed}, {plan.host}"
 
 
-def _conduct(execution: Execution, target: Target, around: Surroundings, telling: live.Telling) -> launch.Conducted:
+def _conduct(
+    execution: Execution,
+    target: Target,
+    key: bytes,
+    beside: Sequence[Beside],
+    around: Surroundings,
+    telling: live.Telling,
+) -> launch.Conducted:
     plan, run_dir = execution.plan, execution.run_dir
     order = launch.Order(
         plan=plan,
         run_dir=run_dir,
         run_id=execution.run_id,
-        key=_key(around.remote),
+        key=key,
         mark=record.mark(run_dir),
         links=around.links,
         local=_local(plan, around),
@@ -149,7 +171,6 @@ def _conduct(execution: Execution, target: Target, around: Surroundings, telling
         bind=around.bind,
         port=around.port,
     )
-    beside = list((around.besides or besides)(plan, target, run_dir))
     with ExitStack() as running:
 
         def ready(conductor: launch.Conductor) -> float:
@@ -161,13 +182,15 @@ def _conduct(execution: Execution, target: Target, around: Surroundings, telling
                 target=target,
                 began=execution.began,
                 stop=conductor.stop,
+                leave=conductor.leave,
                 event=execution.event,
             )
             for one in beside:
                 one.start(run)
-                running.callback(one.stop)
+                running.callback(_stop, one, execution)
             # Whoever took long to start moves the beginning, so that nobody arrives late because of it.
             execution.began = run.began = max(execution.began, time.time() + LEAD_SECONDS / 2)
+            execution.begun = True
             return execution.began
 
         def listening(port: int) -> None:
@@ -180,6 +203,14 @@ def _conduct(execution: Execution, target: Target, around: Surroundings, telling
             around.show(progress)
 
         return launch.drive(order=order, show=show, ready=ready, event=execution.event, listening=listening)
+
+
+def _stop(one: Beside, execution: Execution) -> None:
+    """The run is over: what fails here is told, and takes nothing away."""
+    try:
+        one.stop()
+    except Exception as error:  # noqa: BLE001
+        execution.event(f"{type(one).__name__} did not stop in order: {error!r}")
 
 
 def _local(plan: Plan, around: Surroundings) -> int:

@@ -4,7 +4,6 @@ run is doing harm, and is ended.
 What slow means is measured before the first arrival, at that page itself. Its answers lie in `bystander.jsonl`.
 """
 
-import json
 import statistics
 import threading
 import time
@@ -12,10 +11,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from http.client import HTTPException
+from io import FileIO
 from pathlib import Path
-from typing import TextIO
 from urllib.parse import urlsplit
 
+from loadtests import jsonlines
 from loadtests.beside import Running
 from loadtests.guard import pinned
 from loadtests.target import Target, TargetRefused, resolve
@@ -62,7 +62,7 @@ class Bystander:
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._over = threading.Event()
         self._watch: threading.Thread | None = None
-        self._file: TextIO | None = None
+        self._file: FileIO | None = None
 
     def start(self, running: Running) -> None:
         """Raises `TargetRefused` when it does not answer before anybody has come."""
@@ -73,7 +73,7 @@ class Bystander:
                 raise TargetRefused(f"the bystander {self._at.url} does not answer: {first[-1].error}")
             self._over.wait(FIRST_EVERY_SECONDS)
         usual = statistics.median(one.seconds for one in first)
-        self._file = (running.run_dir / FILE).open("w", buffering=1)
+        self._file = (running.run_dir / FILE).open("wb", buffering=0)
         self._watch = threading.Thread(target=self._look, args=(running, usual), name="bystander", daemon=True)
         self._watch.start()
 
@@ -86,6 +86,7 @@ class Bystander:
 
     def _look(self, running: Running, usual: float) -> None:
         seen: deque[Seen] = deque(maxlen=WINDOW)
+        told = False
         write = self._writer(running)
         while not self._over.wait(EVERY_SECONDS):
             seen.append(self._ask(round(time.time() - running.began, 3)))
@@ -93,14 +94,16 @@ class Bystander:
             why = harmed(usual=usual, seen=list(seen))
             if why is not None:
                 running.event(why)
-                running.stop(why)
-                seen.clear()  # it goes on looking while those present leave
+                # Nobody else comes. If those who are present do the harm as well, they do not stay to their end.
+                (running.leave if told else running.stop)(why)
+                told = True
+                seen.clear()
 
     def _writer(self, running: Running) -> Callable[[Seen], None]:
         def write(seen: Seen) -> None:
             try:
                 if self._file is not None:
-                    self._file.write(json.dumps(asdict(seen)) + "\n")
+                    jsonlines.append(self._file, asdict(seen))
             except OSError as error:  # a full disk does not make us look away
                 running.event(f"{FILE} cannot be written: {error.strerror}")
 
@@ -125,7 +128,4 @@ class Bystander:
 
 def read(run_dir: Path) -> list[Seen]:
     """What was seen in a run; nothing when nobody looked."""
-    path = run_dir / FILE
-    if not path.exists():
-        return []
-    return [Seen(**json.loads(line)) for line in path.read_text().splitlines() if line.endswith("}")]
+    return [Seen(**line) for line in jsonlines.read(run_dir / FILE)]

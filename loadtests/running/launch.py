@@ -23,7 +23,7 @@ OVERTIME_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be conducted. `links`: in the order of the visitors who need one. `remote`: how many workers of other
+    """What is to be conducted. `address`: the one of the target that has said that it may be driven. `links`: in the order of the visitors who need one. `remote`: how many workers of other
     machines are waited for, at `bind`:`port` (0: any); `key` is what they prove to have."""
 
     plan: Plan
@@ -59,7 +59,7 @@ class Conducted:
 
 
 class Conductor:
-    """The process. `stop` may be called from any thread."""
+    """The process. `stop` and `leave` may be called from any thread."""
 
     def __init__(self, order: Order) -> None:
         # A session of its own, so that a terminal's Ctrl-C reaches it once, through us.
@@ -79,7 +79,12 @@ class Conductor:
         self._tell({"begin": moment})
 
     def stop(self, why: str) -> None:
-        self._tell({"stop": why})
+        """No more arrivals, those present finish."""
+        self._tell({"stop": why, "at_once": False})
+
+    def leave(self, why: str) -> None:
+        """Everybody leaves."""
+        self._tell({"stop": why, "at_once": True})
 
     def says(self) -> Iterator[dict[str, Any]]:
         for line in self.process.stdout or ():

@@ -22,7 +22,7 @@ def running(folder: Path, events: list[str], address: str = "127.0.0.1") -> Runn
     plan = plans.make(scenario="browse", users=1, host="http://127.0.0.1:1", **shape)
     target = Target("http", "shop.example", 80, address)
     stop = events.append
-    return Running("test", folder, plan, target, 0.0, stop=stop, event=events.append)
+    return Running("test", folder, plan, target, 0.0, stop=stop, leave=stop, event=events.append)
 
 
 def test_it_moves_from_before_the_run_to_its_end(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_laboratory_watches_every_process_from_outside_and_finds_its_own_req
     target = Target("http", "127.0.0.1", served.port, "127.0.0.1")
     events: list[str] = []
     beside, file = probes.Probes(), tmp_path / probes.FILE
-    beside.start(Running("run", tmp_path, plan, target, time.time(), lambda why: None, events.append))
+    beside.start(Running("run", tmp_path, plan, target, time.time(), lambda why: None, lambda why: None, events.append))
     for _ in range(25):
         with urllib.request.urlopen(f"{served.url}/api/board", timeout=30) as answer:
             answer.read()

@@ -55,6 +55,7 @@ class Run:
 
     def __init__(self, run_dir: Path) -> None:
         self.stopped: list[str] = []
+        self.left: list[str] = []
         self.events: list[str] = []
         self.running = Running(
             run_id="test",
@@ -63,6 +64,7 @@ class Run:
             target=None,  # type: ignore[arg-type]
             began=time.time(),
             stop=self.stopped.append,
+            leave=self.left.append,
             event=self.events.append,
         )
 
@@ -79,7 +81,7 @@ def test_a_bystander_that_is_well_ends_nothing(known: KnownServer, run: Run, tmp
     well.start(run.running)
     until(lambda: len(bystander.read(tmp_path)) > 2 * bystander.WINDOW, "it was asked a dozen times")
     well.stop()
-    assert (run.stopped, run.events) == ([], [])
+    assert (run.stopped, run.left, run.events) == ([], [], [])
     assert min(one.seconds for one in bystander.read(tmp_path)) >= 0.005
 
 
@@ -88,11 +90,23 @@ def test_one_that_fails_ends_the_run_and_is_watched_on(run: Run, tmp_path: Path)
         ill = Bystander(gone.address("name=ill"))
         ill.start(run.running)
     until(lambda: run.stopped, "the run was stopped")
-    seen = len(bystander.read(tmp_path))
-    until(lambda: len(bystander.read(tmp_path)) > seen, "it was asked on")
+    until(lambda: run.left, "it was asked on, and those present left")
     ill.stop()
+    assert len(run.stopped) == 1
+    assert "failed 3 times in a row" in run.left[0]
     assert "failed 3 times in a row" in run.stopped[0]
     assert run.events[0] == run.stopped[0]
+
+
+def test_a_full_disk_does_not_make_it_look_away_nor_fall_at_the_end(
+    known: KnownServer, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / bystander.FILE).symlink_to("/dev/full")
+    well = Bystander(known.address("name=unwritten"))
+    well.start(run.running)
+    until(lambda: len(run.events) > 1, "it was asked, and asked again")
+    well.stop()
+    assert set(run.events) == {f"{bystander.FILE} cannot be written: No space left on device"}
 
 
 def test_one_that_slows_down_ends_the_run(run: Run) -> None:

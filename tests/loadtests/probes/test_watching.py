@@ -48,7 +48,7 @@ class Run:
     def running(self, target: Target) -> Running:
         began = time.time() - 100.9  # its second 100 ends in a moment
         plan: Any = None  # which no probe looks at
-        return Running("run", self.run_dir, plan, target, began, lambda why: None, self.events.append)
+        return Running("run", self.run_dir, plan, target, began, lambda why: None, lambda why: None, self.events.append)
 
     @property
     def lines(self) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings
 
 from loadtests import record
+from loadtests.crowd import NOT_KEPT
 from loadtests.running import framefile, live
 from loadtests.verdict import Outcome
 from tests.deadline import until
@@ -144,6 +145,30 @@ def test_a_disk_that_fills_ends_the_run_in_order(run_dir: Path) -> None:
     assert measured["ended_by"] == "the record cannot be written: No space left on device"
     assert any("lines could not be kept" in event for event in run.events)
     assert not (run_dir / framefile.RESERVE).exists()
+
+
+def test_evidence_that_cannot_be_written_ends_the_run_and_accuses_nobody(run_dir: Path) -> None:
+    with serving() as sale:
+        promises = run_dir / "acknowledged.jsonl"
+        run = Run(plan_at(sale.url, time_scale=0.1), run_dir, afterwards=lambda run: promises.unlink())
+        run.prepare()
+        promises.unlink()
+        promises.symlink_to("/dev/full")
+        measured = run.go()
+    assert measured["ended_by"].startswith("evidence could not be written: acknowledged.jsonl")
+    assert measured["total"]["untrue"] == 0
+    assert measured["visitors"]["lost"] == 0
+    assert any(note.startswith(NOT_KEPT) for note in measured["generator"]["notes"])
+    assert accounted(measured["visitors"])
+
+
+def test_whoever_does_harm_by_being_there_leaves(run_dir: Path) -> None:
+    with serving() as sale:
+        plan = plan_at(sale.url, time_scale=0.1)  # they would stay half a minute
+        measured = Run(plan, run_dir, lambda run: run.conductor.leave("the bystander failed")).go()
+    assert measured["ended_by"] == "the bystander failed"
+    assert measured["visitors"]["cut_off"] > 0
+    assert accounted(measured["visitors"])
 
 
 def test_a_limit_that_stops_the_run_stops_it(run_dir: Path) -> None:
