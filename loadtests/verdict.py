@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from loadtests.judgement import besides, validity
+from loadtests.judgement import besides, delays, validity
 from loadtests.judgement.marks import Check, Mark, mark
 from loadtests.judgement.windows import Finding
+from loadtests.limits import parse
 from loadtests.plans import Plan
+from loadtests.steps import Outcome as Answers
 
 __all__ = ["Check", "Mark", "Outcome", "Verdict", "judge"]
 
@@ -63,19 +65,25 @@ def judge(
             return Verdict(Outcome.INVALID, "The generator left no record: nothing was measured.", checks)
         return Verdict(*_outcome(Mark.BROKEN, believed=Mark.BROKEN, kept=Mark.BROKEN), checks)
     kept = [*map(_limit, findings), _visitors(results, plan), _truth(results), _steady(results)]
+    kept.append(_nothing_more(results))
     kept += besides.of_target(staleness=staleness)
     believed = validity.checks(results, little=little, mix=mix, counted=counted, certificate=certificate)
+    believed.append(delays.check(results, plan.limits))
     who = results["visitors"]
     believed += besides.of_laboratory(moving=plan.moving, visitors=who, staleness=staleness, replay=replay)
     # A limit of the generator is one of the laboratory: broken, the run says nothing of the target.
     own = [check for check, found in zip(kept, findings, strict=False) if found.limit.metric == "cpu" and _ours(found)]
+    # What the plan itself leaves nothing to judge by (a run shrunk to less than a limit's window) is said, and no more.
+    moot = [check for check, found in zip(kept, findings, strict=False) if found.moot]
     worth = [check.mark for check in (*believed, *own) if check.mark is Mark.BROKEN]
     books_right = _books(books, visited=results["visitors"]["finished"] > 0)
     outcome = _outcome(
         books_right.mark,
         believed=Mark.BROKEN if worth else Mark.HOLDS,
-        kept=_worst([check for check in kept if check not in own]),
+        kept=_worst([check for check in kept if check not in own and check not in moot]),
     )
+    if outcome[0] is Outcome.PASSED:
+        outcome = outcome[0], _passed(results["visitors"])
     return Verdict(*outcome, (*kept, *believed, books_right))
 
 
@@ -100,7 +108,13 @@ def _outcome(books: Mark, *, believed: Mark, kept: Mark) -> tuple[Outcome, str]:
         return Outcome.INVALID, f"Nothing was measured that one of the limits could be judged by.{audited}"
     if books is Mark.UNKNOWN:
         return Outcome.INVALID, "The limits were kept, but the books were not audited: this run has not passed."
-    return Outcome.PASSED, "Everybody was served, every answer was true, and the books are right."
+    return Outcome.PASSED, ""
+
+
+def _passed(who: Mapping[str, Any]) -> str:
+    gave_up = who["planned"] - who["finished"]
+    served = f"{gave_up} of {who['planned']} gave up, as the plan allows" if gave_up else "Everybody was served"
+    return f"{served}, every answer was true, and the books are right."
 
 
 def _limit(found: Finding) -> Check:
@@ -116,19 +130,30 @@ def _visitors(results: Mapping[str, Any], plan: Plan) -> Check:
     )
     if results["ended_by"] != "plan":
         detail += f"; the run was ended by {results['ended_by']}"
-    # Whoever meets a failed request gives up; where a plan allows some failures, its limits say how many.
-    allowed = who["gave_up"] if _failures_allowed(plan) else 0
-    served = who["finished"] + allowed == who["planned"]
+    forgiven = who["gave_up"] if who["finished"] and _may_give_up(who["gave_up"], results, plan) else 0
+    served = who["finished"] + forgiven == who["planned"]
     return Check("all planned visitors arrived and finished", mark(served), detail)
 
 
-def _failures_allowed(plan: Plan) -> bool:
-    return any(line.startswith(("failed", "gave_up")) and "== 0" not in line for line in plan.limits)
+def _may_give_up(count: int, results: Mapping[str, Any], plan: Plan) -> bool:
+    """Whoever meets a failed request gives up. So many may as would keep the plan's limits on visitors who give up and,
+    as so many failed requests, those on failures of all steps."""
+    answers = sum(results["total"][outcome.value] for outcome in Answers)
+    of = {"failed": answers, "gave_up": results["visitors"]["arrived"]}
+    limits = [limit for limit in map(parse, plan.limits) if limit.metric in of and limit.of_all]
+    counted = ((limit, count / max(1, of[limit.metric]) if limit.share else count) for limit in limits)
+    return bool(limits) and all(limit.kept(value) for limit, value in counted)
 
 
 def _truth(results: Mapping[str, Any]) -> Check:
     untrue = results["total"]["untrue"]
     return Check("every answer was true", mark(untrue == 0), f"{untrue} answers said something that cannot be right")
+
+
+def _nothing_more(results: Mapping[str, Any]) -> Check:
+    """Bytes behind the end of an answer would be taken for the next one by whoever keeps the connection."""
+    more = results["generator"]["notes"].get("bytes that nobody asked for", 0)
+    return Check("every answer ended where it said", mark(more == 0), f"{more} answers had bytes behind their end")
 
 
 STEADY_SECONDS = 9
