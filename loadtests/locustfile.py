@@ -1,17 +1,16 @@
 """For plain Locust: `locust -f loadtests/locustfile.py --host http://127.0.0.1:8000`, with its web page or headless.
 
 STAMPEDE_TIME_SCALE shrinks every wait. Purchase needs STAMPEDE_LINKS (a file, one link a line) or STAMPEDE_MAILBOX (a
-Maildir); without them it is left out. Replay needs STAMPEDE_REPLAY: an access log, or a folder in which visits of one
-were left (a replay's run directory, or `loadtest log … --keep`); they are made again and again, from anywhere on. Name users on the command line to choose: `... Signup Purchase`. Each user is one
-person after the other, over one connection. There is no audit and no verdict here: that is `manage.py loadtest run`.
+Maildir), replay STAMPEDE_REPLAY: an access log, or a folder with visits of one (a replay's run directory, or what
+`loadtest log … --keep` leaves); without them they are left out. Name users on the command line to choose: `... Signup
+Purchase`. Each user is one person after the other, over one connection. There is no audit and no verdict here: that is
+`manage.py loadtest run`.
 """
 
 import logging
 import os
 import secrets
-import tempfile
 from collections.abc import Generator
-from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,9 +23,8 @@ from loadtests import mailbox
 from loadtests.browsing.connections import TargetOnly
 from loadtests.crowd import Crowd
 from loadtests.guard import challenge
-from loadtests.replay import filling, preparing, reading
+from loadtests.replay.again import Endless, NothingThere
 from loadtests.replay.gathering import Visit
-from loadtests.replay.store import CHOSEN, Chosen
 from loadtests.scenarios import SCENARIOS
 from loadtests.scenarios.replay import Replay
 from loadtests.scenarios.visitor import Visitor
@@ -139,42 +137,32 @@ class _InTurn(dict[int, mailbox.Invitation]):
         return self[index]
 
 
+def _endless() -> Endless | None:
+    """Locust shows whoever imports this what ends it."""
+    source = os.environ.get("STAMPEDE_REPLAY")
+    if not source:
+        return None
+    if float(os.environ.get("STAMPEDE_TIME_SCALE", "1")) < 1:
+        raise SystemExit("STAMPEDE_TIME_SCALE below 1 and STAMPEDE_REPLAY: nobody of a log is hurried")
+    try:
+        return Endless(Path(source))
+    except NothingThere as error:
+        raise SystemExit(f"STAMPEDE_REPLAY: {error}") from error
+
+
 class Again(Replay):
-    """Nobody plans here how many come: after the last visit the first is made again. Each process begins at a visit of
-    its own."""
+    """Who comes when is not planned here, nor is who makes which visit."""
 
     __slots__ = ()
 
     def visit_of_the_log(self) -> Visit:
-        chosen, numbers, first = _visits(_REPLAY)
-        return chosen.visit(numbers[(first + self.index) % len(numbers)])
+        if _VISITS is None:
+            raise GaveUp("no visits: set STAMPEDE_REPLAY")
+        return _VISITS.visit(self.index)
 
 
-@cache
-def _visits(source: Path) -> tuple[Chosen, list[int], int]:
-    """All visits of a log, or those that lie in a folder; which numbers they have, and with which to begin."""
-    chosen = Chosen(source / CHOSEN) if source.is_dir() else _of_log(source)
-    numbers = [number for number in range(len(chosen)) if chosen.line(number)]
-    return chosen, numbers, secrets.randbelow(len(numbers))
-
-
-def _of_log(log: Path) -> Chosen:
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = preparing.Wanted(logs=(log,), weights={})
-        preparing.prepare(wanted=wanted, arrivals=None, seed=1, run_dir=Path(folder))
-        return Chosen(Path(folder) / CHOSEN)  # stays open when the folder is gone
-
-
-_REPLAY = Path(os.environ.get("STAMPEDE_REPLAY", ""))
-_LINKS = _invitations()
-_LEFT_OUT = {*(() if os.environ.get("STAMPEDE_REPLAY") else ("replay",)), *(() if _LINKS else ("purchase",))}
-if "replay" not in _LEFT_OUT:
-    if float(os.environ.get("STAMPEDE_TIME_SCALE", "1")) < 1:
-        raise SystemExit("STAMPEDE_TIME_SCALE below 1 and STAMPEDE_REPLAY: nobody of a log is hurried")
-    try:
-        _visits(_REPLAY)
-    except (OSError, ValueError, reading.NoLog, preparing.NothingToReplay, filling.NoSample) as _error:
-        raise SystemExit(f"STAMPEDE_REPLAY: {_error}") from _error
+_LINKS, _VISITS = _invitations(), _endless()
+_LEFT_OUT = {*(() if _VISITS else ("replay",)), *(() if _LINKS else ("purchase",))}
 # Locust finds user classes among the names of this module.
 for _name, _scenario in {**SCENARIOS, "replay": Again}.items():
     globals()[SCENARIOS[_name].__name__] = type(

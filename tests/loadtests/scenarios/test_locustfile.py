@@ -16,6 +16,8 @@ from urllib.parse import urlencode
 import pytest
 
 from loadtests.replay import preparing
+from loadtests.replay.again import Endless, NothingThere
+from loadtests.replay.store import CHOSEN
 from tests.deadline import until
 from tests.loadtests.replay.test_visitor import log, shop
 from tests.loadtests.small_sale import Answer, SmallSale, right, serving
@@ -159,15 +161,16 @@ def test_plain_locust_replays_a_log_or_what_was_chosen_of_one(tmp_path: Path) ->
             assert 0 <= cut_short <= 2, "a visit is made whole, but for the end of the test"
 
 
-def test_plain_locust_says_what_it_cannot_replay(tmp_path: Path) -> None:
+def test_plain_locust_hurries_nobody_of_a_log(tmp_path: Path) -> None:
     path = log(tmp_path, ("a", 0, "/shop/"))
-    for wrong, given in {
-        "nobody of a log is hurried": {"STAMPEDE_REPLAY": str(path)},
-        "cannot be read": {"STAMPEDE_REPLAY": str(tmp_path / "none"), "STAMPEDE_TIME_SCALE": "1"},
-        "holds no chosen visits": {"STAMPEDE_REPLAY": str(tmp_path), "STAMPEDE_TIME_SCALE": "1"},
-    }.items():
-        (tmp_path / "visits.chosen").write_text("nothing")
-        with serving(shop) as sale, locust(tmp_path, *headless(sale, "Replay"), **given) as running:
-            assert running.ended() != 0
-            assert wrong in running.said
-            assert not sale.connections
+    with serving(shop) as sale, locust(tmp_path, *headless(sale, "Replay"), STAMPEDE_REPLAY=str(path)) as running:
+        assert running.ended() != 0
+        assert "nobody of a log is hurried" in running.said
+        assert not sale.connections
+
+
+def test_what_holds_no_visits_is_said(tmp_path: Path) -> None:
+    (tmp_path / CHOSEN).write_text("nothing")
+    for source, wrong in {tmp_path / "none": "cannot be read", tmp_path: "holds no chosen visits"}.items():
+        with pytest.raises(NothingThere, match=wrong):
+            Endless(source)
