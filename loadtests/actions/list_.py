@@ -19,13 +19,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def handle(options: dict[str, Any], console: Console) -> int:
-    found = list(live.below(folders(options)))
+    looked = folders(options)
+    found = list(live.below(looked))
     for run in found:
         arrived = f"{run.progress.get('arrived', 0)}/{run.progress.get('planned', '?')} arrived"
         line = f"{run.run_id}  {_state(run)} since {time.time() - run.since:.0f} s  {arrived}  {run.title}"
         console.print(f"{line}\n        {run.run_dir}", soft_wrap=True, markup=False)
     if not found:
-        console.print("no run is going on")
+        where = " and ".join(str(folder) for folder in looked)
+        console.print(f"no run is going on below {where} (--runs FOLDER looks elsewhere)", soft_wrap=True, markup=False)
     return 0
 
 

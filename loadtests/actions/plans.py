@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 
 from loadtests.planning import plan_files, plan_text
 from loadtests.plans import Plan
@@ -22,24 +22,26 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def handle(options: dict[str, Any], console: Console) -> int:
     if options["plan"] is None:
-        console.print(_all())
-        return 0
-    plan = plan_files.chosen(options["plan"], default_host=_NOWHERE)
-    if options["toml"]:
-        console.print(plan_text.as_toml(plan), markup=False, soft_wrap=True)
+        _say_all(console)
+    elif options["toml"]:
+        console.print(_file(options["plan"]), markup=False, highlight=False, soft_wrap=True)
     else:
-        _say(plan, console)
+        _say(plan_files.chosen(options["plan"], default_host=_NOWHERE), console)
     return 0
 
 
-def _all() -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("plan", "visitors", "a second", "arrivals", "what for"):
-        table.add_column(name, justify="right" if name in ("visitors", "a second") else "left", no_wrap=name == "plan")
+def _file(what: str) -> str:
+    """A plan that has a name as its author wrote it; the host is left to whoever runs it."""
+    plan = plan_files.chosen(what, default_host="")
+    files = plan_files.reference()
+    return files[what].read_text() if what in files else plan_text.as_toml(plan, brief=True)
+
+
+def _say_all(console: Console) -> None:
     for name in plan_files.reference():
         plan = plan_files.chosen(name, default_host=_NOWHERE)
-        table.add_row(name, f"{plan.users:,}", f"{plan.rate:.3g}", _arrivals(plan), plan.intention)
-    return table
+        console.print(f"[bold]{name}[/]  {plan.users:,} visitors, {_arrivals(plan)}", highlight=False, soft_wrap=True)
+        console.print(Padding(plan.intention, (0, 0, 0, 2)), highlight=False)
 
 
 def _say(plan: Plan, console: Console) -> None:

@@ -4,7 +4,9 @@ import re
 from typing import Any
 
 from loadtests.plans import Plan
+from loadtests.shapes import flat
 
+_TABLES = ("mix", "expected", "weights")
 _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]")
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*([A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'))*\s*=")
 
@@ -29,17 +31,32 @@ def _parts(dotted: str) -> tuple[str, ...]:
     return tuple(next(part for part in parts if part) for parts in quoted if any(parts))
 
 
-def as_toml(plan: Plan) -> str:
-    """The plan as a file that reads back as the same plan. Its curve is written as pieces, whatever it was called."""
-    kept = {key: value for key, value in plan.as_json().items() if key not in ("shape", "mix", "expected", "weights")}
-    lines = [f"{key} = {_value(value)}" for key, value in kept.items()]
-    for name in ("mix", "expected", "weights"):
-        lines += ["", f"[{name}]", *(f"{_value(key)} = {_value(value)}" for key, value in getattr(plan, name).items())]
-    pieces = [[piece.seconds, piece.begin, piece.end, piece.at_once] for piece in plan.shape.pieces]
-    lines += ["", "[shape]", f"kind = {_value(plan.shape.kind)}", f"spacing = {_value(plan.shape.spacing)}"]
-    return "\n".join(
-        [*lines, "# [seconds, arrivals/s at its begin, at its end, people at once]", f"pieces = {_value(pieces)}", ""]
-    )
+def as_toml(plan: Plan, *, brief: bool = False) -> str:
+    """The plan as a file that reads back as the same plan. `brief`: to go on from; without what is so by default."""
+    usual = Plan(plan.name, plan.mix, plan.users, plan.shape, log=plan.log).as_json() if brief else {}
+    said = {
+        key: value
+        for key, value in plan.as_json().items()
+        if key not in usual or value != usual[key] or key in ("mix", "users") or (key == "log" and value)
+    }
+    lines = [f"{key} = {_value(value)}" for key, value in said.items() if key not in ("shape", *_TABLES)]
+    for name in (name for name in _TABLES if name in said):
+        lines += ["", f"[{name}]", *(f"{_value(key)} = {_value(value)}" for key, value in said[name].items())]
+    return "\n".join([*lines, "", "[shape]", f"kind = {_value(plan.shape.kind)}", *_curve(plan), ""])
+
+
+def _curve(plan: Plan) -> list[str]:
+    """As somebody would write it where the rate is one and the same; else in pieces, whatever it was called."""
+    shape = plan.shape
+    rate = shape.pieces[0].begin
+    if rate and shape == flat(rate=rate, users=plan.users, spacing=shape.spacing):
+        return [f"rate = {_value(rate)}"]
+    pieces = [[piece.seconds, piece.begin, piece.end, piece.at_once] for piece in shape.pieces]
+    return [
+        f"spacing = {_value(shape.spacing)}",
+        "# [seconds, arrivals/s at its begin, at its end, people at once]",
+        f"pieces = {_value(pieces)}",
+    ]
 
 
 def _value(value: Any) -> str:

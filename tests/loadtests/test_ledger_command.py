@@ -35,6 +35,8 @@ def test_runs_are_listed_shown_noted_and_exported(tmp_path: Path) -> None:
 def test_a_plan_is_shown_in_words_and_as_a_file() -> None:
     assert "case-study-one" in said("plans")
     assert "plateau: 270 s to 600 s" in said("plans", "case-study-one")
-    assert "[shape]" in said("plans", "case-study-one", "--toml")
+    assert "rate = 50" in said("plans", "case-study-one", "--toml")
+    assert "pieces" not in said("plans", "buyer", "--toml")
+    assert max(map(len, said("plans").splitlines())) <= 80
     with pytest.raises(CommandError, match="did you mean case-study-one"):
         said("plans", "case-study-on")

@@ -98,6 +98,13 @@ def test_reference_plans_can_be_run_shrunk_and_written_down(name: str, tmp_path:
     assert plan_files.read(tmp_path / "plan.toml") == plan
 
 
+def test_a_file_to_begin_with_says_its_rate_and_nothing_that_is_so_by_default() -> None:
+    text = plan_text.as_toml(plan_files.chosen("signup", default_host=""), brief=True)
+    assert text == 'users = 100\n\n[mix]\n"signup" = 1.0\n\n[shape]\nkind = "poisson"\nrate = 1.6666666666666667\n'
+    faster = plan_files.parsed(text.replace("1.6666666666666667", "50"), name="mine", folder=Path())
+    assert (faster.users, faster.rate) == (100, 50)
+
+
 def test_the_case_studies_are_what_they_were() -> None:
     one, two = (plan_files.chosen(f"case-study-{name}", default_host=HOST) for name in ("one", "two"))
     assert (one.users, one.rate, one.shape.seconds) == (30_000, 50, 600)
