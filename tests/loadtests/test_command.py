@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 
-from loadtests import plans
+from loadtests import plans, runs
 from loadtests.actions import run
 from loadtests.mailbox import Invitation
 from loadtests.planning import plan_files
@@ -126,3 +126,16 @@ def test_a_run_directory_that_cannot_be_written_is_said_at_the_start(tmp_path: P
 def test_a_mistake_in_the_plan_is_named(run_dir: Path) -> None:
     with pytest.raises(CommandError, match="--users must be"):
         call_command("loadtest", "run", "signup", "--users", "0", "--run-dir", str(run_dir))
+
+
+def test_what_nobody_foresaw_is_no_broken_limit(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(*given: object, **named: object) -> None:
+        raise ZeroDivisionError("of something")
+
+    monkeypatch.setattr(runs, "execute", breaks)
+    with pytest.raises(CommandError, match=r"the laboratory broke .ZeroDivisionError: of something") as refused:
+        call_command("loadtest", "run", "signup", "--host", "http://127.0.0.1:1", "--run-dir", str(run_dir))
+    assert refused.value.returncode == 3
+    assert "in breaks" in capsys.readouterr().err

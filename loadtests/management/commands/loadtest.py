@@ -1,6 +1,7 @@
 """`manage.py loadtest <action>`; the actions are in `loadtests/actions/`."""
 
 import sys
+import traceback
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -41,5 +42,11 @@ class Command(BaseCommand):
             code = action.handle(options, console)
         except REFUSALS as error:
             raise CommandError(str(error), returncode=verdict.Outcome.INVALID.value) from error
+        except CommandError:
+            raise
+        except Exception as error:  # whatever it is, it is no broken limit, which an exit code of 1 would say
+            traceback.print_exc(file=self.stderr)
+            said = f"the laboratory broke ({type(error).__name__}: {error}): nothing is said of the target"
+            raise CommandError(said, returncode=verdict.Outcome.INVALID.value) from error
         if code:
             sys.exit(code)
