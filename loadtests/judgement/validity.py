@@ -13,7 +13,14 @@ UNLIKELY = 0.001
 MISCOUNTED = 0.001
 MISCOUNTED_BY = 3
 # Notes of a generator after which its figures are not the target's.
-FATAL_NOTES = ("out of ports", "out of descriptors", "out of buffers", "a scenario broke")
+FATAL_NOTES = (
+    "out of ports",
+    "out of descriptors",
+    "out of buffers",
+    "a scenario broke",
+    "evidence could not be written",
+    "messages never came of worker",
+)
 CUT_OFF = "requests cut off by the end"
 # What ends a run without a fault of the laboratory, and without somebody's hand.
 ENDS = ("plan", "hard stop", "limit broken")

@@ -34,7 +34,7 @@ from loadtests.running.crew import Crew, Member
 from loadtests.running.framefile import FrameFile
 from loadtests.running.leases import GIVEN_AWAY_SECONDS
 from loadtests.running.listening import anywhere, first_free
-from loadtests.running.sealed import BadSeal, Conversation
+from loadtests.running.sealed import UNHEARD, BadSeal, Conversation
 from loadtests.running.shares import links_for
 from loadtests.running.staff import Staff
 from loadtests.running.totals import Totals, WholeSeconds
@@ -42,7 +42,6 @@ from loadtests.running.totals import Totals, WholeSeconds
 LOOK_SECONDS = 0.05
 JOIN_SECONDS = 60.0  # so long workers may take to join before the run is given up
 LEAVE_SECONDS = 20.0  # so long a worker may take to leave after it was told to
-UNHEARD = "messages never came of worker"  # a note: the figures are not whole
 GONE_SECONDS = 15.0  # who has asked for no lease so long is gone, whatever their heart does
 
 

@@ -9,6 +9,7 @@ import hmac
 import json
 from typing import Any
 
+UNHEARD = "messages never came of worker"  # a note: one of them may have been a frame, the figures are not whole
 _LABEL = b"stampede-lab conversation 1\0"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from loadtests import audit, plans, sessions
+from loadtests import audit, crowd, plans, sessions
 from loadtests.browsing import wires
 from loadtests.frames import Frame, Tally
 from loadtests.judgement import achieved, validity, windows
@@ -14,6 +14,7 @@ from loadtests.judgement.windows import Finding
 from loadtests.limits import parse
 from loadtests.planning import plan_files
 from loadtests.replay import mix
+from loadtests.running import sealed
 from loadtests.steps import Outcome as Answers
 from loadtests.verdict import Outcome, Verdict, judge
 
@@ -322,7 +323,7 @@ def test_without_a_certificate_that_is_said(measured: dict[str, Any]) -> None:
 
 
 def test_every_note_that_is_fatal_is_one_that_a_generator_writes() -> None:
-    written = "".join(Path(str(module.__file__)).read_text() for module in (sessions, wires))
+    written = "".join(Path(str(module.__file__)).read_text() for module in (sessions, wires, crowd, sealed))
     assert [note for note in validity.FATAL_NOTES if note not in written] == []
 
 
