@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from loadtests import retelling
 from loadtests.plans import Plan
-from loadtests.report import panels, spread, tiers
+from loadtests.report import panels, replayed, spread, tiers
 
 HERE = Path(__file__).parent
 UPLOT = HERE.parent.parent / "config" / "static" / "vendor" / "uplot"
@@ -43,6 +43,7 @@ def render(record: dict[str, Any]) -> str:
         "certificate": retelling.certificate(record),
         "little": [_little(name, row) for name, row in (record.get("little") or {}).items()],
         "mix": _mix(record.get("mix") or {}),
+        "replayed": replayed.of_record(record.get("replay")),
         "errors": results["errors"] if results else [],
         "environment": retelling.made_with(record["environment"]),
         "data": _json(_data(record, plots)) if results else None,
