@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from loadtests.actions import break_
 from loadtests.capacity.breaking import Ask, Bound, Found, Goal, Mark, Point, Purpose, decide, search
 from loadtests.plans import PlanMistake
 
@@ -114,3 +116,22 @@ def test_what_was_measured_beyond_the_break_does_not_move_it() -> None:
 def test_a_goal_that_cannot_be_searched_is_refused(mistake: dict[str, float]) -> None:
     with pytest.raises(PlanMistake):
         Goal(**mistake)  # type: ignore[arg-type]
+
+
+def test_a_search_is_refused_or_bounded_before_a_run_would_be_too_large(tmp_path: Path) -> None:
+    plain = dict.fromkeys(("time_scale", "timeout", "limit", "environment", "allow_host", "start"))
+    options = {**plain, "plan": "signup", "host": "http://127.0.0.1:1", "seed": 1, "seconds": 20.0, "most": 1e5}
+    options |= {"precision": 0.05, "most_runs": 40}
+    _, goal = break_.asked(options)
+    assert goal.most == pytest.approx(1_000_000 / (300 + 3 * 20), rel=0.01)  # a journey of signup takes 300 s
+    assert break_.asked({**options, "most": 7.0})[1].most == 7
+    with pytest.raises(PlanMistake, match=r"--start must be at most 277\d/s here: a run has at most 1,000,000"):
+        break_.asked({**options, "start": 3_000.0})
+    thousands = break_.asked({**options, "plan": "thirty-thousand-at-once"})[1]  # 3,000 a second, for 10 s
+    assert thousands.start == thousands.most < 2_800
+    at_once = tmp_path / "at-once.toml"
+    at_once.write_text('users = 50\n[mix]\nsignup = 1\n[shape]\nkind = "burst"\n')
+    with pytest.raises(PlanMistake, match="--start is missing: all visitors of this plan come at once"):
+        break_.asked({**options, "plan": str(at_once)})
+    with pytest.raises(PlanMistake, match="--seconds"):
+        break_.asked({**options, "seconds": 0.5})
