@@ -8,6 +8,7 @@ import pytest
 
 from loadtests import runs
 from loadtests.beside import Running
+from loadtests.guard.bystander import Bystander
 from loadtests.target import TargetRefused
 
 from ..small_sale import serving
@@ -35,7 +36,7 @@ def test_a_bystander_that_may_not_be_asked_leaves_no_secret(tmp_path: Path) -> N
 @pytest.mark.process
 def test_one_that_does_not_answer_leaves_the_chosen_folder_as_it_was(tmp_path: Path) -> None:
     def others(*_: Any) -> list[Any]:
-        return [runs.Bystander("http://127.0.0.1:1/")]
+        return [Bystander("http://127.0.0.1:1/")]
 
     with serving() as sale:
         plan = replace(plan_at(sale.url), environment="demo")

@@ -80,6 +80,7 @@ def test_messages_of_strangers_take_nothing_from_a_run(run_dir: Path) -> None:
     def chatter(run: Run) -> None:
         worker = run.workers()[0]
         talk: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        talk.setsockopt(zmq.RCVTIMEO, 60_000)  # ms: a conductor that has stopped listening fails the test
         talk.setsockopt(zmq.IDENTITY, b"stranger")
         talk.connect(f"tcp://127.0.0.1:{run.port}")
         said: list[Any] = [("client_ready", -1), ("heartbeat", None), ("heartbeat", {"state": []})]
@@ -101,18 +102,26 @@ def test_messages_of_strangers_take_nothing_from_a_run(run_dir: Path) -> None:
         late.wait()
         dismiss(late)
         talk.close(0)
-        run.stop()
+        through.append(True)
 
+    def chatter_and_stop(run: Run) -> None:
+        try:
+            chatter(run)
+        finally:
+            run.stop()
+
+    through: list[bool] = []
     with serving() as sale:
         beside: list[threading.Thread] = []
 
         def meanwhile(run: Run) -> None:
-            beside.append(threading.Thread(target=chatter, args=(run,)))
+            beside.append(threading.Thread(target=chatter_and_stop, args=(run,)))
             beside[0].start()
 
         run = Run(plan_at(sale.url, users=4000), run_dir, meanwhile)
         measured = run.go()
         beside[0].join()
+    assert through
     assert measured["ended_by"] == "the test has seen enough"
     assert [worker["lost"] for worker in measured["workers"]] == [False]
     who = measured["visitors"]
