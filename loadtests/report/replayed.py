@@ -19,7 +19,7 @@ def of_record(replay: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {"told": f"{told}{weights}. Planned against achieved: {fit}.", "rows": _rows(replay)}
 
 
-def _rows(replay: Mapping[str, Any]) -> list[dict[str, str]]:
+def _rows(replay: Mapping[str, Any]) -> list[dict[str, Any]]:
     columns = (replay["of"]["log"], replay["planned"], replay["achieved"])
     whole = [sum(column.values()) or 1 for column in columns]
     return [
