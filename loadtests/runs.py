@@ -165,6 +165,7 @@ def _conduct(
         run_id=execution.run_id,
         key=key,
         mark=record.mark(run_dir),
+        address=target.address,
         links=around.links,
         local=_local(plan, around),
         remote=around.remote,

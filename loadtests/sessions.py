@@ -48,7 +48,7 @@ class Engine:
     ) -> None:
         self._recorder = recorder
         self._clock = recorder.clock
-        self._host = target.url.partition("://")[2]
+        self._host = target.authority
         self._timeout = request_timeout
         self._width = connections
         self._time_scale = time_scale

@@ -61,9 +61,10 @@ class Target:
         return (parts.scheme or self.scheme) == self.scheme and same_host and port == self.port
 
 
-def resolve(url: str, *, allow: Collection[str] = ()) -> Target:
+def resolve(url: str, *, allow: Collection[str] = (), address: str = "") -> Target:
     """The target behind a URL. Raises `TargetRefused` unless all its addresses are loopback addresses, or the host is
-    named in `allow`, as `host` or `host:port`, exactly."""
+    named in `allow`, as `host` or `host:port`, exactly. `address`: the one that was found and asked before; the name is
+    not looked up again then, for it may have others by now."""
     parts = urlsplit(url if "//" in url else f"http://{url}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise TargetRefused(f"{url!r} is not an http(s) address of a host")
@@ -73,10 +74,10 @@ def resolve(url: str, *, allow: Collection[str] = ()) -> Target:
         raise TargetRefused(f"{url!r} has a path; name the host only, as in http://127.0.0.1:8000")
     try:
         port = parts.port or _default_port(parts.scheme)
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(address or parts.hostname, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:
         raise TargetRefused(f"{parts.hostname} cannot be resolved: {error}") from error
-    addresses = sorted({str(entry[4][0]) for entry in found}, key=lambda address: ":" in address)
+    addresses = sorted({str(entry[4][0]) for entry in found}, key=lambda one: (":" in one, one))
     foreign = [address for address in addresses if not ipaddress.ip_address(address).is_loopback]
     if foreign and not {parts.hostname, f"{parts.hostname}:{port}"} & {name.lower() for name in allow}:
         raise TargetRefused(

@@ -1,25 +1,44 @@
 """A connection with TLS, over the same epoll. OpenSSL works on two buffers, and never on the socket.
 
-Certificates are not verified: the address is pinned, who answers has proved by the signed challenge which environment
-it is, and a load target's certificate is often its own.
+Beyond this machine a certificate must be good, by the authorities of the system or by the file that
+`STAMPEDE_LOAD_CA` names: whoever stands in between could pass the one challenge on to the target, and take all that
+follows, passwords and invitations too. On this machine nobody stands in between, and certificates are home-made.
 """
 
+import os
 import ssl
 from typing import TYPE_CHECKING, Any
 
 from loadtests.browsing.reading import LONGEST_BODY
 from loadtests.browsing.wire import Connection
+from loadtests.target import Target, TargetRefused
 
 if TYPE_CHECKING:
     from loadtests.browsing.wires import Wires
 
+AUTHORITIES = "STAMPEDE_LOAD_CA"
 
-def context() -> ssl.SSLContext:
+
+def context(target: Target) -> ssl.SSLContext:
+    """Raises `TargetRefused`."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.check_hostname = False
-    made.verify_mode = ssl.CERT_NONE
+    if target.is_here:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    else:
+        _trust_authorities(made, os.environ.get(AUTHORITIES, ""))
     made.set_alpn_protocols(["http/1.1"])
     return made
+
+
+def _trust_authorities(made: ssl.SSLContext, named: str) -> None:
+    if not named:
+        made.load_default_certs()
+        return
+    try:
+        made.load_verify_locations(named)
+    except OSError as error:
+        raise TargetRefused(f"{AUTHORITIES}={named} holds no certificates: {error}") from error
 
 
 class TlsConnection(Connection):

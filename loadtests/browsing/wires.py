@@ -129,7 +129,7 @@ def _round(sources: Sequence[str]) -> Iterator[str]:
 def _made_for(target: Target) -> Callable[[Wires, Any, bool], Connection]:
     if target.scheme != "https":
         return Connection
-    trust = tls.context()
+    trust = tls.context(target)
     return lambda wires, sock, stands: tls.TlsConnection(wires, sock, stands, trust, target.host)
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from http.client import HTTPException
 from io import FileIO
 from pathlib import Path
@@ -66,6 +66,8 @@ class Bystander:
 
     def start(self, running: Running) -> None:
         """Raises `TargetRefused` when it does not answer before anybody has come."""
+        if running.target is not None and running.target.host == self._at.host:
+            self._at = replace(self._at, address=running.target.address)  # the name may have several
         first = []
         for _ in range(FIRST):
             first.append(self._ask(0.0))
@@ -80,7 +82,7 @@ class Bystander:
     def stop(self) -> None:
         self._over.set()
         if self._watch is not None:
-            self._watch.join()
+            self._watch.join(2 * PATIENCE_SECONDS)  # one answer is waited for; a run ends whatever it does
         if self._file is not None:
             self._file.close()
 

@@ -50,9 +50,10 @@ def secret_here(environ: Mapping[str, str], *, data: Path = DATA) -> str:
     raise TargetRefused("no key to know the target by: set STAMPEDE_LOAD_KEY to the target's, or STAMPEDE_DATA")
 
 
-def admitted(url: str, *, allow: Collection[str], environment: str, secret: str) -> Target:
-    """The target behind a URL, once it has said that it is one. Raises `TargetRefused`."""
-    target = resolve(url, allow=allow)
+def admitted(url: str, *, allow: Collection[str], environment: str, secret: str, address: str = "") -> Target:
+    """The target behind a URL, once it has said that it is one. `address`: as `resolve` takes it. Raises
+    `TargetRefused`."""
+    target = resolve(url, allow=allow, address=address)
     prove(target, environment=environment, key=derived_key(secret))
     return target
 

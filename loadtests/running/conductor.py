@@ -220,7 +220,7 @@ class Conductor:
         if member is None:
             self._runner.send_message("quit", None, client_id=client)
             return
-        order = {name: self._order[name] for name in ("plan", "run_dir", "run_id", "mark")}
+        order = {name: self._order[name] for name in ("plan", "run_dir", "run_id", "mark", "address")}
         links = links_for(member.share, self._arrivals, self._order["links"], scenario="purchase")
         self._tell(member, "order", {**order, "share": member.share.as_json(), "links": links})
 

@@ -31,6 +31,7 @@ class Order:
     run_id: str
     key: bytes
     mark: str
+    address: str
     links: Sequence[str] = ()
     local: int = 1
     remote: int = 0
@@ -38,7 +39,7 @@ class Order:
     port: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        plain = ("run_id", "mark", "local", "remote", "bind", "port")
+        plain = ("run_id", "mark", "address", "local", "remote", "bind", "port")
         return {
             **{name: getattr(self, name) for name in plain},
             "plan": self.plan.as_json(),

@@ -71,7 +71,7 @@ class Worker:
             return
         plan, share = Plan.from_json(order["plan"]), share_from(order["share"])
         try:
-            target = self._target(plan, away=not _keeps_files(order))
+            target = self._target(plan, str(order["address"]), away=not _keeps_files(order))
         except TargetRefused as refused:
             self._say("refused", {"why": str(refused)})
             self._bye.wait(GONE_SECONDS)
@@ -127,13 +127,13 @@ class Worker:
         self.stop("dismissed", at_once=True)
         self._bye.set()
 
-    def _target(self, plan: Plan, *, away: bool) -> Target:
-        """On the conductor's machine the target has just said that it may be driven. Elsewhere the same name may be
-        another machine, so it is asked again. Raises `TargetRefused`."""
+    def _target(self, plan: Plan, address: str, *, away: bool) -> Target:
+        """On the conductor's machine this address has just said that it may be driven. Elsewhere the same address may
+        be another machine, so it is asked again. Raises `TargetRefused`."""
         if not away:
-            return resolve(plan.host, allow=plan.allow)
-        secret = self._key.decode("utf-8", "replace")
-        return challenge.admitted(plan.host, allow=plan.allow, environment=plan.environment, secret=secret)
+            return resolve(plan.host, allow=plan.allow, address=address)
+        secret, environment = self._key.decode("utf-8", "replace"), plan.environment
+        return challenge.admitted(plan.host, allow=plan.allow, environment=environment, secret=secret, address=address)
 
     def _crowd(
         self, order: dict[str, Any], plan: Plan, share: Share, target: Target, recorder: Recorder, clock: Clock

@@ -34,6 +34,21 @@ def test_a_name_with_one_foreign_address_is_refused(monkeypatch: pytest.MonkeyPa
         resolve("http://two-faced.example")
 
 
+def test_of_several_addresses_every_process_takes_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = ["127.0.0.3", "::1", "127.0.0.1", "127.0.0.2"]
+    several = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, 80)) for address in found]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: several)
+    assert resolve("http://several.example").address == "127.0.0.1"
+
+
+def test_an_address_that_was_asked_before_is_driven_without_looking_the_name_up() -> None:
+    assert resolve("http://name.invalid:81", address="127.0.0.2") == Target("http", "name.invalid", 81, "127.0.0.2")
+    with pytest.raises(TargetRefused, match="cannot be resolved"):
+        resolve("http://name.invalid:81")
+    with pytest.raises(TargetRefused, match="only loopback hosts"):
+        resolve("http://localhost:81", address="192.0.2.1")
+
+
 @pytest.mark.parametrize(
     "url",
     ["ftp://127.0.0.1", "http://", "", "http://user:pw@127.0.0.1", "http://127.0.0.1/path", "http://127.0.0.1:99999"],

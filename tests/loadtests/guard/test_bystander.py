@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from loadtests.guard import bystander
 from loadtests.guard.bystander import Bystander, Seen, harmed
 from loadtests.target import TargetRefused
 from tests.deadline import until
+from tests.served import served
 
 from ..small_sale import Answer, serving
 
@@ -107,6 +110,31 @@ def test_a_full_disk_does_not_make_it_look_away_nor_fall_at_the_end(
     until(lambda: len(run.events) > 1, "it was asked, and asked again")
     well.stop()
     assert set(run.events) == {f"{bystander.FILE} cannot be written: No space left on device"}
+
+
+def test_one_that_drips_is_overdue_and_ends_the_run_which_ends(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each single wait is short; the answer as a whole never comes."""
+    harm, over = threading.Event(), threading.Event()
+
+    class Dripping(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                self.request.recv(65_536)
+                self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                while harm.is_set() and not over.wait(0.05):
+                    self.request.sendall(b".")
+                self.request.sendall(b"." * 1000)
+
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping)
+    with served(server):
+        slow = Bystander(f"http://127.0.0.1:{server.server_address[1]}")
+        slow.start(run.running)
+        harm.set()
+        monkeypatch.setattr(bystander, "PATIENCE_SECONDS", 0.3)
+        until(lambda: run.stopped, "the run was stopped")
+        slow.stop()
+        over.set()
+    assert "failed 3 times in a row (TimeoutError" in run.stopped[0]
 
 
 def test_one_that_slows_down_ends_the_run(run: Run) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,30 @@ def test_rubbish_is_no_yes_and_is_asked_once(answer: bytes, reason: str) -> None
     with saying(answer) as (url, asked), pytest.raises(TargetRefused, match=reason):
         admitted(url)
     assert len(asked) == 1
+
+
+def test_a_target_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then keeps each single wait short, and would hold us up for hours."""
+    monkeypatch.setattr(challenge, "PATIENCE_SECONDS", 0.5)
+    over = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        caller, _ = listener.accept()
+        with caller, suppress(OSError):
+            caller.recv(65_536)
+            caller.sendall(b"HTTP/1.1 200 OK\r\nX-Much: ")
+            while not over.wait(0.05):
+                caller.sendall(b"m")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,), daemon=True)
+        thread.start()
+        began = time.monotonic()
+        with pytest.raises(TargetRefused, match="did not answer.*TimeoutError"):
+            admitted(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        assert time.monotonic() - began >= 0.5
+        over.set()
+        thread.join()
 
 
 def test_a_redirect_is_not_followed() -> None:

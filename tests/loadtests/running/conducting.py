@@ -40,6 +40,7 @@ class Run:
     remote: int = 0
     key: bytes = KEY
     mark: str = ""
+    address: str = "127.0.0.1"
     events: list[str] = field(default_factory=list)
     progress: list[dict[str, Any]] = field(default_factory=list)
     port: int = 0
@@ -60,6 +61,7 @@ class Run:
                 run_id="test",
                 key=self.key,
                 mark=self.mark or record.mark(self.run_dir),
+                address=self.address,
                 local=self.local,
                 remote=self.remote,
             ),

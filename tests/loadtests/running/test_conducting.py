@@ -215,3 +215,13 @@ def test_workers_of_other_machines_join_with_the_key_and_send_their_evidence_hom
     told: list[Any] = [event for event in run.events if "not listened to" in event]
     assert told
     assert "seal is wrong" in told[0]
+
+
+def test_the_address_that_was_asked_is_driven_and_the_name_not_looked_up_again(run_dir: Path) -> None:
+    """A name may have several addresses, and others a moment later: only one of them said that it may be driven."""
+    with serving() as sale:
+        port = sale.server_address[1]
+        run = Run(plan_at(f"http://no-such-name.invalid:{port}", users=3), run_dir, address="127.0.0.1")
+        measured = run.go()
+        assert sale.requests["POST /signup/"] == 3
+    assert measured["visitors"]["finished"] == 3, run.events
