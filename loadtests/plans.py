@@ -14,6 +14,7 @@ from typing import Any
 from loadtests import limits
 from loadtests.judgement.phases import Phase
 from loadtests.judgement.phases import of as phases_of
+from loadtests.planning import known_steps
 from loadtests.shapes import SPACINGS, Shape, flat
 
 # What one visitor's journey takes at time scale 1 when every answer is immediate, in seconds, at most: as the scenarios
@@ -283,7 +284,7 @@ def _demands(plan: Plan) -> Iterator[tuple[str, str, bool]]:
     yield "journey_seconds", "must be from 0 to 86400", 0 <= plan.journey_seconds <= 86_400
     yield "name", "must be letters, digits, dots and dashes, at most 60", bool(_NAME.fullmatch(plan.name))
     for line in plan.limits:
-        why = _limit_mistake(line)
+        why = _limit_mistake(line, mix)
         yield "limits", f"cannot be kept: {why}", not why
     yield "stay_seconds", "must be from 0 to 86400", 0 <= plan.stay_seconds <= 86_400
     hurried = "replay" in mix and plan.time_scale < 1
@@ -295,9 +296,9 @@ def _demands(plan: Plan) -> Iterator[tuple[str, str, bool]]:
     yield "log", "is what the scenario replay needs", ("replay" not in mix) or bool(plan.log)
 
 
-def _limit_mistake(line: str) -> str:
+def _limit_mistake(line: str, mix: Mapping[str, float]) -> str:
     try:
-        limits.parse(line)
+        return known_steps.unmatched(limits.parse(line), mix)
     except limits.LimitMistake as mistake:
         return str(mistake)
     return ""
