@@ -197,3 +197,20 @@ def test_a_worker_that_hears_nothing_lets_nobody_in(tmp_path: Path) -> None:
     assert sum(frame.arrivals.total() for frame in frames) == 2
     assert sum(frame.unmet.total() for frame in frames) == 2
     assert sum(frame.notes[NO_WORD] for frame in frames) == 2
+
+
+def test_whoever_takes_over_speaks_of_no_second_before_they_came(tmp_path: Path) -> None:
+    with serving() as sale:
+        plan = plans.make(
+            scenario="signup",
+            users=1,
+            rate=100.0,
+            duration=None,
+            arrivals="constant",
+            time_scale=0.001,
+            seed=7,
+            host=sale.url,
+        )
+        frames = driven(plan, tmp_path, {}, began=time.time() - 1000)
+    assert min(frame.at for frame in frames) >= 1000
+    assert frames[0].late.summary()["max"] > 900_000, "the visitor was late"
