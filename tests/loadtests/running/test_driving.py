@@ -211,6 +211,6 @@ def test_whoever_takes_over_speaks_of_no_second_before_they_came(tmp_path: Path)
             seed=7,
             host=sale.url,
         )
-        frames = driven(plan, tmp_path, {}, began=time.time() - 1000)
-    assert min(frame.at for frame in frames) >= 1000
-    assert frames[0].late.summary()["max"] > 900_000, "the visitor was late"
+        frames = driven(plan, tmp_path, {}, began=time.time() - 20)  # within the hard stop
+    assert min(frame.at for frame in frames) >= 20
+    assert sum(frame.arrivals.total() for frame in frames) == 1
