@@ -30,6 +30,11 @@ EXPECTED_SECONDS = 0.1
 # average nobody is late by it.
 _EARLY = 0.0005
 _AT_ONCE = 100  # visitors woken up before the target is heard again
+# A kept connection may have been closed while our request was on its way: that end comes at once. Later, or more often
+# than so, it is no coincidence: the target had the request, and died on it.
+_CROSSED_SECONDS = 0.05
+_CROSSED_FREE, _CROSSED_SHARE = 10, 0.01
+AGAIN = "asked again on a new connection"
 
 
 class Engine:
@@ -63,6 +68,7 @@ class Engine:
         self._timeouts: deque[tuple[float, Connection, int]] = deque()
         self._soon: deque[Exchange] = deque()
         self._explained = False
+        self._asked = self._crossed = 0
 
     @property
     def connections(self) -> int:
@@ -233,9 +239,10 @@ class Engine:
     def _ask(self, exchange: Exchange) -> None:
         step, session = exchange.step, exchange.session
         self._recorder.asked()
+        self._asked += 1
         try:
             request = request_bytes(step, self._host)
-            connection = self._free(session, step)
+            connection = self._free(session)
         except Unsendable as error:
             return self._wrong(exchange, Outcome.FAILURE, str(error))
         except OSError as error:
@@ -244,13 +251,12 @@ class Engine:
         if connection.exchange is exchange:
             self._timeouts.append((exchange.asked + self._timeout, connection, connection.serial))
 
-    def _free(self, session: Session, step: Step) -> Connection:
+    def _free(self, session: Session) -> Connection:
         """An idle connection of theirs, or a new one. Raises `OSError`."""
         for connection in tuple(session.connections):
             if connection.exchange is not None:
                 continue
-            # What is posted is never sent twice, so the connection is looked at before.
-            if not connection.closed and (step.method in ("GET", "HEAD") or not connection.is_dead()):
+            if not connection.closed and not connection.is_dead():
                 return connection
             self._drop(connection, session)
         connection = self._wires.open()
@@ -305,13 +311,21 @@ class Engine:
             return connection.close()  # while idle; its visitor sees that when they need one
         kept = connection.answers > 0
         self._drop(connection, exchange.session)
-        if kept and untouched and not exchange.again and exchange.step.method in ("GET", "HEAD"):
+        if kept and untouched and self._crosses(exchange):
             return self._ask_again(exchange)
         self._wrong(exchange, Outcome.FAILURE, f"{why}, kept from an earlier request" if kept and untouched else why)
 
+    def _crosses(self, exchange: Exchange) -> bool:
+        """Whether the end of the connection and the request met on their way. What is posted is never sent twice."""
+        often = self._crossed >= _CROSSED_FREE + _CROSSED_SHARE * self._asked
+        at_once = self._clock() - exchange.asked < _CROSSED_SECONDS
+        return at_once and not often and not exchange.again and exchange.step.method in ("GET", "HEAD")
+
     def _ask_again(self, exchange: Exchange) -> None:
-        """The kept connection had been closed while nobody looked: a browser opens another, the clock running on."""
+        """A browser opens another connection, the clock running on."""
         exchange.again = True
+        self._crossed += 1
+        self._recorder.frame.notes[AGAIN] += 1
         try:
             connection = self._wires.open()
         except OSError as error:

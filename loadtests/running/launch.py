@@ -23,7 +23,8 @@ OVERTIME_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be conducted. `address`: the one of the target that has said that it may be driven. `links`: in the order of the visitors who need one. `remote`: how many workers of other
+    """What is to be conducted. `address`: the one of the target that has said that it may be driven. `links`: in the
+    order of the visitors who need one. `remote`: how many workers of other
     machines are waited for, at `bind`:`port` (0: any); `key` is what they prove to have."""
 
     plan: Plan

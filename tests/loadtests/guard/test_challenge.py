@@ -106,7 +106,7 @@ def test_a_target_that_drips_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
         thread = threading.Thread(target=drip, args=(listener,), daemon=True)
         thread.start()
         began = time.monotonic()
-        with pytest.raises(TargetRefused, match="did not answer.*TimeoutError"):
+        with pytest.raises(TargetRefused, match=r"did not answer.*TimeoutError"):
             admitted(f"http://127.0.0.1:{listener.getsockname()[1]}")
         assert time.monotonic() - began >= 0.5
         over.set()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from loadtests import sessions
 from loadtests.sessions import Engine
 from loadtests.steps import Answer, Ending, Journey, Step, Think, Together
 from loadtests.target import Target
@@ -116,11 +117,38 @@ def closes_the_second_time(first: int) -> Play:
     return play
 
 
-def test_a_kept_connection_that_proves_dead_is_opened_again_for_what_is_only_read(serve: Serve, drive: Drive) -> None:
+def test_a_kept_connection_that_ends_as_it_is_used_is_opened_again_for_what_is_only_read_and_that_is_noted(
+    serve: Serve, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "_CROSSED_SECONDS", 60.0)  # a busy machine closes late
     with serve(closes_the_second_time(1)) as server:
         driven = drive(server.target, asks("GET", "GET"))
     assert driven.outcomes() == {"success": 2}
+    assert driven.frame.notes == {sessions.AGAIN: 1}
     assert (server.connections, driven.frame.connects, driven.frame.sent) == (2, 2, 2)
+
+
+def test_a_target_that_had_the_request_and_died_on_it_has_failed(serve: Serve, drive: Drive) -> None:
+    def play(wire: Wire, number: int) -> None:
+        wire.request()
+        wire.send(answer())
+        wire.request()
+        wire._server.finished.wait(4 * sessions._CROSSED_SECONDS)  # it works on the second, and crashes
+
+    with serve(play) as server:
+        driven = drive(server.target, asks("GET", "GET"))
+    assert driven.outcomes() == {"success": 1, "failure": 1}
+    assert driven.errors == {"the connection was closed without an answer, kept from an earlier request": 1}
+    assert (server.connections, driven.frame.notes) == (1, {})
+
+
+def test_what_happens_to_many_is_no_coincidence(serve: Serve, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_CROSSED_SECONDS", 60.0)
+    with serve(closes_the_second_time(100)) as server:
+        driven = drive(server.target, *(asks("GET", "GET") for _ in range(30)))
+    again = driven.frame.notes[sessions.AGAIN]
+    assert again <= sessions._CROSSED_FREE + 1
+    assert driven.outcomes() == {"success": 30 + again, "failure": 30 - again}
 
 
 def test_what_is_posted_is_never_sent_twice(serve: Serve, drive: Drive) -> None:
