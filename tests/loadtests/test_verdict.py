@@ -123,8 +123,8 @@ def _forgiving(*limits: str) -> plans.Plan:
 def test_half_of_all_failed_breaks_a_plan_that_says_nothing_of_failures() -> None:
     """As in a replay, whose visitors go on after a failure."""
     frame = Frame(at=0, worker=1)
-    frame.tallies["a"] = Tally(outcomes=Counter({Answers.SUCCESS: 5, Answers.FAILURE: 5}))
-    held = windows.judged(_forgiving("p99(b) < 1s").limits, frames=[frame], phases=[])
+    frame.tallies["signup.landing"] = Tally(outcomes=Counter({Answers.SUCCESS: 5, Answers.FAILURE: 5}))
+    held = windows.judged(_forgiving("p99(signup.post) < 1s").limits, frames=[frame], phases=[])
     assert [(one.limit.text, one.holds) for one in held][1:] == [("failed == 0", False), ("untrue == 0", True)]
 
 
