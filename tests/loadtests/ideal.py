@@ -31,8 +31,8 @@ def frames(plan: Plan) -> list[Frame]:
     last = max(endings)
     there = list(accumulate(present[at] for at in range(last + 1)))
     made = [_frame(at, arrivals[at], who[at], there[at]) for at in range(last + 1)]
-    for (second, step), count in asked.items():
-        _answer(made[second], step, count)
+    for (second, name), count in asked.items():
+        _answer(made[second], name, count)
     return made
 
 
