@@ -46,7 +46,10 @@ class Target:
 
     def path_of(self, link: str) -> str:
         """The path and query of a link that leads here (relative, or absolute at this host). Raises `ForeignHost`."""
-        parts = urlsplit(link)
+        try:
+            parts = urlsplit(link)
+        except ValueError as error:
+            raise ForeignHost(f"{link[:100]!r} leads nowhere: {error}") from error
         if (parts.scheme or parts.netloc) and not self._is_here(parts):
             raise ForeignHost(f"{_origin(parts)} is not the target {self.url}; off-host links are never followed")
         path = parts.path if parts.path.startswith("/") else f"/{parts.path}"

@@ -1,7 +1,8 @@
 """What a page brings with it: stylesheets, scripts, pictures, icons, fonts and frames, as a browser with a wide window
 finds them. Read with patterns and not with a parser of HTML: the generator must cost little, and the pages are ours.
 
-A page that many people see is read once: the answers are kept by its bytes, bounded.
+A page that many people see is read once: the answers are kept by its bytes, bounded. And whatever a page is, reading
+it takes time in proportion to its length: the loop that drives everybody stands meanwhile.
 """
 
 import re
@@ -14,12 +15,20 @@ VIEWPORT_PX = 1366.0  # a laptop's, at one device pixel a pixel
 REM_PX = 16.0
 KEPT = 256  # pages and stylesheets whose parts are remembered
 
-_NOT_SHOWN = re.compile(r"<!--.*?-->|<(noscript|template)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
-_TAG = re.compile(r"<(link|script|img|iframe|base)\b((?:[^>\"']|\"[^\"]*\"|'[^']*')*)>", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"([a-zA-Z-]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
-_IMPORT = re.compile(r"(?:^|[;}\s])(?:import|export)\b(?:[^\"'();]*?\bfrom)?\s*[\"']([^\"']+)[\"']")
+_LONGEST_READ = 2 << 20  # characters of a page, stylesheet or script
+_BROKEN_TAGS = 5  # that are never closed, each looked for to the end of the page
+_HIDDEN = re.compile(r"<!--|<(noscript|template)\b", re.IGNORECASE)
+_END = {
+    "": re.compile("-->"),
+    "noscript": re.compile(r"</noscript\s*>", re.IGNORECASE),
+    "template": re.compile(r"</template\s*>", re.IGNORECASE),
+}
+_TAG = re.compile(r"<(link|script|img|iframe|base)\b", re.IGNORECASE)
+_REST = re.compile(r"((?:[^>\"']|\"[^\"]*\"|'[^']*')*+)>")
+_ATTRIBUTE = re.compile(r"(?<![a-zA-Z-])([a-zA-Z-]++)\s*+=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
+_IMPORT = re.compile(r"(?:^|[;}\s])(?:import|export)\b(?:[^\"'();]{0,1000}?\bfrom)?\s*[\"']([^\"']+)[\"']")
 _STYLE_IMPORT = re.compile(r"@import\s+(?:url\(\s*)?[\"']?([^\"')\s;]+)")
-_FONT_FACE = re.compile(r"@font-face\s*{([^}]*)}")
+_FONT_FACE = re.compile(r"@font-face\s*{([^}]{0,4000})}")
 _URL = re.compile(r"url\(\s*[\"']?([^\"')]+)[\"']?\s*\)")
 _CONDITION = re.compile(r"\(min-width:\s*([\d.]+)(px|rem|em)\)\s*(.+)")
 _LENGTH = re.compile(r"([\d.]+)(px|rem|em|vw)$")
@@ -38,37 +47,74 @@ class Part:
 @lru_cache(maxsize=KEPT)
 def of_page(body: bytes, path: str) -> tuple[Part, ...]:
     """What the page at `path` makes a browser fetch without being asked, each once, in its order."""
-    text = _NOT_SHOWN.sub("", body.decode("utf-8", "replace"))
-    return tuple(dict.fromkeys(_parts(text, path)))
+    return tuple(dict.fromkeys(_parts(_shown(_text(body)), path)))
 
 
 @lru_cache(maxsize=KEPT)
 def of_stylesheet(body: bytes, path: str) -> tuple[Part, ...]:
     """Further stylesheets, and the fonts it names. (Its pictures are fetched where a rule applies, which is not known
     here; ours name none.)"""
-    text = body.decode("utf-8", "replace")
-    styles = [Part("css", urljoin(path, link)) for link in _STYLE_IMPORT.findall(text)]
+    text = _text(body)
+    styles = [Part("css", _joined(path, link)) for link in _STYLE_IMPORT.findall(text)]
     faces = (_URL.search(face) for face in _FONT_FACE.findall(text))
-    fonts = [Part("font", urljoin(path, found[1])) for found in faces if found and not found[1].startswith("data:")]
+    fonts = [Part("font", _joined(path, found[1])) for found in faces if found and not found[1].startswith("data:")]
     return (*styles, *fonts)
 
 
 @lru_cache(maxsize=KEPT)
 def of_script(body: bytes, path: str) -> tuple[Part, ...]:
     """The modules that a module needs."""
-    links = _IMPORT.findall(body.decode("utf-8", "replace"))
-    return tuple(Part("js", urljoin(path, link)) for link in links if link.startswith((".", "/")))
+    links = _IMPORT.findall(_text(body))
+    return tuple(Part("js", _joined(path, link)) for link in links if link.startswith((".", "/")))
+
+
+def _text(body: bytes) -> str:
+    return body[:_LONGEST_READ].decode("utf-8", "replace")
+
+
+def _joined(path: str, link: str) -> str:
+    """A link that cannot be read stays as it is: whoever wants to go there is told so (`Target.path_of`)."""
+    try:
+        return urljoin(path, link)
+    except ValueError:
+        return link
+
+
+def _shown(text: str) -> str:
+    """Without comments, and what is not there for a browser that runs scripts. What never ends hides nothing."""
+    kept, at, looked, endless = [], 0, 0, set()
+    while found := _HIDDEN.search(text, looked):
+        kind = (found[1] or "").lower()
+        end = None if kind in endless else _END[kind].search(text, found.end())
+        if end is None:
+            endless.add(kind)
+            looked = found.end()
+            continue
+        kept.append(text[at : found.start()])
+        at = looked = end.end()
+    return "".join((*kept, text[at:]))
+
+
+def _tags(text: str) -> Iterator[tuple[str, str]]:
+    """(name, the rest of it) of each tag that brings something."""
+    looked, broken = 0, 0
+    while broken < _BROKEN_TAGS and (found := _TAG.search(text, looked)):
+        rest = _REST.match(text, found.end())
+        broken += rest is None
+        looked = rest.end() if rest else found.end()
+        if rest:
+            yield found[1], rest[1]
 
 
 def _parts(text: str, path: str) -> Iterator[Part]:
-    for tag, rest in _TAG.findall(text):
+    for tag, rest in _tags(text):
         attributes = {name.lower(): a or b or c for name, a, b, c in _ATTRIBUTE.findall(rest)}
         if tag.lower() == "base":
-            path = urljoin(path, attributes.get("href", ""))
+            path = _joined(path, attributes.get("href", ""))
             continue
         part = _part(tag.lower(), attributes)
         if part and part.link and not part.link.startswith(("data:", "blob:", "about:", "#")):
-            yield Part(part.kind, urljoin(path, part.link), part.name)
+            yield Part(part.kind, _joined(path, part.link), part.name)
 
 
 def _part(tag: str, attributes: dict[str, str]) -> Part | None:

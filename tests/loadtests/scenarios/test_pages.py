@@ -1,9 +1,12 @@
 """What a page makes a browser fetch."""
 
+import time
+
 import pytest
 
 from loadtests.browsing import pages
 from loadtests.browsing.pages import Part
+from loadtests.target import ForeignHost, resolve
 
 PAGE = b"""<!doctype html><html><head>
 <link rel="icon" href="/static/favicon.svg"><link rel="stylesheet" href="/static/site.css">
@@ -65,3 +68,29 @@ def test_what_stylesheets_and_modules_bring() -> None:
         Part("js", "/static/ico/polling.js"),
         Part("js", "/static/words.js"),
     )
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"<!--", b"<template>", b"<img ", b'<img "', b"<img a", b"a", b"import ", b"@font-face{", b"url(", b"</template "],
+)
+def test_reading_takes_time_in_proportion_to_the_length_whatever_it_is(piece: bytes) -> None:
+    """The loop that drives everybody stands meanwhile: 160 kB of unclosed comments took 44 s."""
+    body = b"<img " + piece * (200_000 // len(piece))
+    began = time.process_time()
+    for read in (pages.of_page, pages.of_stylesheet, pages.of_script):
+        assert read(body, "/") == ()
+    assert time.process_time() - began < 15
+
+
+def test_what_never_ends_hides_nothing() -> None:
+    page = b'<!-- <img src="/a.png"><template><img src="/b.png"></template><noscript><img src="/c.png">'
+    assert [part.link for part in pages.of_page(page, "/")] == ["/a.png", "/c.png"]
+
+
+def test_a_link_that_cannot_be_read_leads_nowhere_and_breaks_nothing() -> None:
+    page = b'<img src="http://[x"><img src="/right.png"><base href="//[y"><link rel="icon" href="icon.png">'
+    links = [part.link for part in pages.of_page(page, "/")]
+    assert links[:2] == ["http://[x", "/right.png"]
+    with pytest.raises(ForeignHost, match="leads nowhere"):
+        resolve("http://127.0.0.1:1").path_of("http://[x")
