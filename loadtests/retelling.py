@@ -23,7 +23,8 @@ def gave_way(record: Record) -> str | None:
     if not found:
         return None
     moment = "" if found["since"] is None else f", at {found['since']} s"
-    return f"{found['what']}{moment}: {next(iter(found['evidence']), 'nothing was watched')}"
+    shows = [line for line in found["evidence"] if not line.endswith(":")]  # which only leads to the next one
+    return f"{found['what']}{moment}: {next(iter(shows), 'nothing was watched')}"
 
 
 def errors(record: Record) -> list[str]:
