@@ -241,6 +241,7 @@ def _concluded(
             seconds=conducted.seconds,
             ended_by=conducted.ended_by,
         )
+        measured["generator"]["hosts"] = sorted({worker["host"] for worker in conducted.workers})
     probed = probes.read(run_dir)
     vouched = certificate.read(around.root)
     books = around.audit(run_dir) if around.audit else {"audited": False, "why": "nobody asked"}

@@ -227,22 +227,28 @@ class _Generators:
 
     def __init__(self) -> None:
         self._cpu: dict[int, list[float]] = defaultdict(list)
+        self._driving: dict[int, set[int]] = defaultdict(set)  # by second
         self._rss: dict[int, int] = defaultdict(int)
         self._lag = Histogram()
         self._connects = 0
         self._notes: Counter[str] = Counter()
 
     def add(self, frame: Frame) -> None:
-        self._cpu[frame.worker].append(frame.cpu)
-        self._rss[frame.worker] = max(self._rss[frame.worker], frame.rss_bytes)
+        if frame.worker:  # 0: the account of those who came to nobody (`running/shares.py`)
+            self._cpu[frame.worker].append(frame.cpu)
+            self._rss[frame.worker] = max(self._rss[frame.worker], frame.rss_bytes)
+        if frame.rss_bytes:  # none: said of a dead worker by others
+            self._driving[frame.at].add(frame.worker)
         self._lag.add(frame.lag)
         self._connects += frame.connects
         self._notes.update(frame.notes)
 
     def as_json(self) -> dict[str, Any]:
-        """`cpu_busiest`: of one process, as a share of one core, in its busiest seconds."""
+        """`workers`: processes that drove, `at_once`: as many of them in one second. `cpu_busiest`: of one process, as
+        a share of one core, in its busiest seconds."""
         return {
             "workers": len(self._cpu),
+            "at_once": max(map(len, self._driving.values()), default=len(self._cpu)),
             "cpu_busiest": round(max(map(busiest, self._cpu.values()), default=0.0), 3),
             "rss_bytes": sum(self._rss.values()),
             "lag_ms": self._lag.summary(),

@@ -17,6 +17,7 @@ from loadtests.browsing.wire import IN, OUT, Connection, Owner, named
 from loadtests.target import Target
 
 _BATCH = 512
+VISITORS_OF_ONE_ADDRESS = 10_000  # Linux gives 28,000 ports to an address
 _IP_BIND_ADDRESS_NO_PORT = 24  # Linux, <linux/in.h>: the port is chosen by connect, for this destination
 # Linux since 5.1, <asm-generic/socket.h>: SO_TIMESTAMPNS_NEW, a note of seconds and nanoseconds beside what is read.
 _SO_TIMESTAMPNS_NEW = 64
@@ -114,6 +115,14 @@ class Wires:
     def _close_forgotten(self) -> None:
         while self._closing:
             self._closing.pop().close()
+
+
+def sources(target: Target, *, visitors: int) -> tuple[str, ...]:
+    """Own addresses to go out from, where one has too few ports for so many visitors and this machine has others. None:
+    the kernel's choice. A port that was closed here is held for a minute more."""
+    if visitors <= VISITORS_OF_ONE_ADDRESS or not target.is_here or ":" in target.address:
+        return ()
+    return tuple(f"127.0.0.{number}" for number in range(1, 2 + min(253, visitors // VISITORS_OF_ONE_ADDRESS)))
 
 
 def shortage(error: OSError) -> str | None:

@@ -94,8 +94,9 @@ def _enough(rung: Rung) -> float:
 def highest(
     measure: Callable[[float], Rung], *, first: float, most: float, bisections: int, said: Callable[[Rung], None]
 ) -> Rung | None:
-    """The highest rung that holds: doubled until one gives way, then bisected. One that gives way is tried once more,
-    for the machine may have been busy with something else. None: not even the first holds."""
+    """The highest rung that holds: doubled until one gives way, then bisected; `most` is the last that is tried. One
+    that gives way is tried once more, for the machine may have been busy with something else. None: not even the first
+    holds."""
 
     def tried(value: float) -> Rung:
         rung = measure(value)
@@ -105,12 +106,12 @@ def highest(
         return rung
 
     good, value, bad = None, first, 0.0
-    while value <= most:
+    while good is None or good[1] < most:
         rung = tried(value)
         if gave_way(rung) is not None:
             bad = value
             break
-        good, value = (rung, value), value * 2
+        good, value = (rung, value), min(2 * value, most)
     if good is None or not bad:
         return good[0] if good else None
     for _ in range(bisections):
@@ -136,7 +137,9 @@ def climb(
 ) -> Certified | None:
     """First the rate, with few sessions; then the sessions, each asking now and then. None: nothing holds."""
     few = min(SESSIONS * processes, most_sessions)
-    fast = highest(lambda rate: measure(rate, few), first=FIRST_RATE, most=most_rate, bisections=2, said=said)
+    fast = highest(
+        lambda rate: measure(rate, few), first=min(FIRST_RATE, most_rate), most=most_rate, bisections=2, said=said
+    )
     if fast is None:
         return None
     many = highest(

@@ -150,16 +150,23 @@ def _certified(results: Found, certificate: Found | None) -> Check:
     name = "within what this host's generator is certified for"
     if certificate is None:
         return Check(name, Mark.UNKNOWN, "no certificate of this host; `manage.py loadtest calibrate` makes one")
+    generator = results["generator"]
+    foreign = sorted(set(generator.get("hosts", ())) - {"here"})
+    if foreign:
+        return Check(name, Mark.UNKNOWN, f"generators of {', '.join(foreign)} drove, which this certificate is not for")
     rate = _highest(results["series"]["requests"])
     sessions = max(results["series"]["present"], default=0)
-    workers = max(1, results["generator"]["workers"])
+    # More processes than were calibrated share the cores of those, and can do no more than they.
+    drove, certified = generator.get("at_once", generator["workers"]), certificate.get("processes", 1)
+    vouched = max(1, min(drove, certified))
     parts = (
-        ("requests/s", rate / workers, certificate["rate"]),
-        ("visitors", sessions / workers, certificate["sessions"]),
+        ("requests/s", rate / vouched, certificate["rate"]),
+        ("visitors", sessions / vouched, certificate["sessions"]),
     )
     detail = "; ".join(f"{got:.0f} {what} a process of {most:.0f} certified" for what, got, most in parts)
     within = all(got <= CERTIFIED * most for _, got, most in parts)
-    return Check(name, mark(within), f"{detail}; {CERTIFIED:.0%} are vouched for")
+    of = f"{drove} processes, certified with {certified}: "
+    return Check(name, mark(within), f"{of}{detail}; {CERTIFIED:.0%} are vouched for")
 
 
 def _highest(requests: list[int], *, seconds: int = 5) -> float:

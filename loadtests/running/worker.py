@@ -26,6 +26,7 @@ from gevent.event import AsyncResult, Event
 from gevent.fileobject import FileObject
 from locust.env import Environment
 
+from loadtests.browsing.wires import sources
 from loadtests.crowd import Crowd
 from loadtests.frames import Frame, Recorder
 from loadtests.guard import challenge
@@ -164,7 +165,7 @@ class Worker:
             connections=plan.connections,
             time_scale=plan.time_scale,
             expected=plan.expected,
-            sources=plan.sources,
+            sources=plan.sources or sources(crowd.target, visitors=plan.users),
         )
         self._driving = driving = Driving(
             engine=engine,

@@ -7,6 +7,8 @@ import pytest
 from geventhttpclient.connectionpool import ConnectionPool
 
 from loadtests.browsing.connections import KeptConnection
+from loadtests.browsing.wires import sources
+from loadtests.target import Target
 
 BEYOND_SELECT = 1500
 
@@ -52,3 +54,12 @@ def test_a_connection_with_unasked_bytes_is_not_used_again(idle: tuple[socket.so
 def test_connections_go_to_the_pinned_address_without_asking_for_the_name() -> None:
     pinned = KeptConnection("no-such-name.invalid", 80, "no-such-name.invalid", 80).pin("127.0.0.1")
     assert pinned._resolve()[0][4] == ("127.0.0.1", 80)
+
+
+def test_where_one_address_has_too_few_ports_visitors_go_out_from_several() -> None:
+    here = Target("http", "127.0.0.1", 80, "127.0.0.1")
+    assert sources(here, visitors=10_000) == ()
+    assert sources(here, visitors=30_000) == ("127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4")
+    assert len(sources(here, visitors=1_000_000)) == 101
+    for other in ("::1", "192.0.2.1"):
+        assert sources(Target("http", "elsewhere", 80, other), visitors=30_000) == ()

@@ -85,6 +85,18 @@ def test_generators_are_added_up_and_percentiles_not_averaged() -> None:
     assert (found["generator"]["workers"], found["generator"]["rss_bytes"]) == (2, 30)
 
 
+def test_an_account_of_whom_nobody_drove_is_no_generator_and_a_replacement_is_not_one_more_at_a_time() -> None:
+    first, second = Generator(1), Generator(2)
+    first.second()
+    second.second()
+    second.second()
+    second.frames = second.frames[1:]  # it came when the first had gone
+    unmet = Generator(0)
+    unmet.frames = [Frame(at=1, worker=0, unmet=Counter(signup=3))]
+    found = results(first, second, unmet)["generator"]
+    assert (found["workers"], found["at_once"]) == (2, 1)
+
+
 def test_seconds_follow_one_another_without_holes() -> None:
     early, late = Generator(1), Generator(2)
     early.arrives(2, late=0.25)

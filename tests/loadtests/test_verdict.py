@@ -50,7 +50,7 @@ def verdict(results: dict[str, Any] | None, books: dict[str, Any] = CLEAN, **cha
         "little": {"requests": LAW, "visitors": LAW},
         "mix": {"p": 0.4, "achieved": {"signup": 1.0}, "chi_square": 1.0},
         "counted": None if results is None else {"by": "edge", "requests": results["sent"], "routes": {}},
-        "certificate": {"rate": 1000.0, "sessions": 20_000.0},
+        "certificate": {"rate": 1000.0, "sessions": 20_000.0, "processes": 1},
     }
     return judge(results=results, books=books, **{**given, **changes})
 
@@ -310,10 +310,19 @@ def test_beyond_seventy_percent_of_the_certificate_nothing_is_vouched_for(measur
     assert verdict(measured).outcome is Outcome.PASSED
     measured["series"]["requests"] = [0, 701, 701, 701, 701, 701]
     assert verdict(measured).outcome is Outcome.INVALID
-    measured["generator"]["workers"] = 2  # each drives a half
-    assert verdict(measured).outcome is Outcome.PASSED
-    measured["series"]["present"] = [30_000]
+    measured["generator"]["at_once"] = 2  # on the cores on which one was certified
     assert verdict(measured).outcome is Outcome.INVALID
+    two = {"rate": 1000.0, "sessions": 20_000.0, "processes": 2}
+    assert verdict(measured, certificate=two).outcome is Outcome.PASSED  # each drives a half
+    measured["series"]["present"] = [30_000]
+    assert verdict(measured, certificate=two).outcome is Outcome.INVALID
+
+
+def test_a_certificate_says_nothing_of_generators_on_other_machines(measured: dict[str, Any]) -> None:
+    measured["generator"]["hosts"] = ["here"]
+    assert verdict(measured).outcome is Outcome.PASSED
+    measured["generator"]["hosts"] = ["far", "here"]
+    assert any("far drove" in check.detail for check in verdict(measured).checks if check.mark is Mark.UNKNOWN)
 
 
 def test_without_a_certificate_that_is_said(measured: dict[str, Any]) -> None:

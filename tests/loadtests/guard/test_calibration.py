@@ -81,8 +81,8 @@ def test_a_generator_that_gives_way_at_once_gets_nothing() -> None:
 
 def test_one_that_never_gives_way_is_certified_for_what_was_tried() -> None:
     measure = a_generator(most_rate=1e9, most_sessions=10**9, tried=[])
-    found = climb(measure, processes=2, most_rate=2_000, most_sessions=5_000, said=lambda rung: None)
-    assert found == Certified(rate=2_000.0, sessions=5_000)
+    found = climb(measure, processes=2, most_rate=2_300, most_sessions=44_000, said=lambda rung: None)
+    assert found == Certified(rate=2_300.0, sessions=44_000)
 
 
 def test_a_certificate_is_for_one_host_and_one_generator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
