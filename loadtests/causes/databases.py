@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from loadtests.causes.courses import above, highest, mean, over, usual
+from loadtests.causes.courses import Course, above, highest, mean, over, usual
 from loadtests.causes.scene import Scene
 from loadtests.causes.suspect import (
     CLOSED,
@@ -42,7 +42,8 @@ def connections(scene: Scene) -> Iterator[Suspect]:
         told = f"{called(node)} refused {number(then(refused, since))} new connections a second"
         text = f"{when(since)} {told}: it allows {whole(limit)} at a time."
         yield Suspect("connections", since, 5, text, refuses=True)
-        held = over(scene.gauge(f"mariadb.{node}.threads_connected"), allowed)
+        # One more than it allows, it keeps for its administrator.
+        held = [None if part is None else min(1.0, part) for part in over(_connected(scene, node), allowed)]
         since = above(held, CLOSED)
         told = f"{share(then(held, since))} of the {whole(limit)} connections that {called(node)} allows"
         text = f"{when(since)} {told} were in use."
@@ -51,6 +52,10 @@ def connections(scene: Scene) -> Iterator[Suspect]:
 
 def called(node: str) -> str:
     return "the primary database" if node == "primary" else f"the database {node}"
+
+
+def _connected(scene: Scene, node: str) -> Course:
+    return scene.gauge(f"mariadb.{node}.threads_connected")
 
 
 def _crowded(scene: Scene, node: str) -> int | None:
