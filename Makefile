@@ -24,11 +24,12 @@ serve: .venv/app ## the demo, until Ctrl-C, in a fresh data folder (PORT=8123, D
 stack: .venv/stack ## the real stack on this machine, in the background: MariaDB with replicas, Redis, SQS, SMTP, nginx …
 	@$(PY) manage.py stack up
 
+# The laboratory's own tests know no database, so they need no second time on the stack's servers.
 # The process tests mostly wait, so three go on two cores; the longest files begin (tests/conftest.py).
 test: .venv/dev test-packages bitcoin-node lint types ## everything that CI runs, on files and on the real stack's servers
 	@$(PY) manage.py makemigrations --check --dry-run
 	@$(PY) -m pytest -n 2 --dist loadgroup -m "not process"
-	@TEST_ON=stack $(PY) -m pytest -n 2 --dist loadgroup -m "not process"
+	@TEST_ON=stack $(PY) -m pytest -n 2 --dist loadgroup -m "not process" --ignore tests/loadtests
 	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m process
 
 lint: .venv/dev ## ruff: rules and format
