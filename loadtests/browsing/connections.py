@@ -9,11 +9,12 @@ connection is asked with `poll`, and goes to the address the target had when the
 import select
 from typing import Any
 
-from gevent import socket
+from gevent import socket, ssl
 from geventhttpclient.client import HTTPClient, HTTPClientPool
-from geventhttpclient.connectionpool import ConnectionPool
+from geventhttpclient.connectionpool import ConnectionPool, SSLConnectionPool
 from geventhttpclient.url import URL
 
+from loadtests.browsing import tls
 from loadtests.target import ForeignHost, Target
 
 
@@ -39,12 +40,19 @@ class KeptConnection(ConnectionPool):  # type: ignore[misc]  # the library has n
             return False
 
 
+class KeptConnectionWithTls(KeptConnection, SSLConnectionPool):  # type: ignore[misc]
+    """Certificates as in `loadtests/browsing/tls.py`."""
+
+
 class TargetOnly(HTTPClientPool):  # type: ignore[misc]
     """The HTTP clients of one visitor: one, for the target. Any other host is refused before a socket exists."""
 
     def __init__(self, target: Target, *, connection_timeout: float, network_timeout: float) -> None:
         super().__init__(
-            connection_timeout=connection_timeout, network_timeout=network_timeout, concurrency=1, insecure=True
+            connection_timeout=connection_timeout,
+            network_timeout=network_timeout,
+            concurrency=1,
+            insecure=target.is_here,
         )
         self._target = target
 
@@ -59,17 +67,19 @@ class TargetOnly(HTTPClientPool):  # type: ignore[misc]
         if (parts.host, parts.port) != (self._target.host, self._target.port):
             raise ForeignHost(f"{parts.host}:{parts.port} is not the target {self._target.url}; nothing was sent")
         client = HTTPClient.from_url(parts, **self.client_args)
+        where = (self._target.host, self._target.port)
+        waits = {name: self.client_args[name] for name in ("connection_timeout", "network_timeout")}
         if parts.scheme == "http":
-            client._connection_pool = KeptConnection(
-                self._target.host,
-                self._target.port,
-                self._target.host,
-                self._target.port,
-                size=1,
-                connection_timeout=self.client_args["connection_timeout"],
-                network_timeout=self.client_args["network_timeout"],
-            ).pin(self._target.address)
+            pool = KeptConnection(*where, *where, size=1, **waits)
+        else:
+            trust = {"ssl_context_factory": self._trust, "insecure": self._target.is_here}
+            pool = KeptConnectionWithTls(*where, *where, size=1, **waits, **trust)
+        client._connection_pool = pool.pin(self._target.address)
         return client
+
+    def _trust(self, cafile: str) -> Any:
+        """`cafile`: the library's own authorities, which are not asked."""
+        return tls.context(self._target, ssl.SSLContext)
 
 
 def _poll() -> Any:

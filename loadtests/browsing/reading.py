@@ -12,6 +12,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 LONGEST_HEAD = 256 * 1024
 LONGEST_BODY = 64 * 1024 * 1024
+LONGEST_PLAIN = 8 * 1024 * 1024  # of a coded body: the loop stands while it is undone
+HELD_AT_ONCE = 512 * 1024 * 1024  # of all answers that are still coming in, in one process
 _REMEMBERED_BYTES = 8 * 1024 * 1024
 _BODILESS = (204, 304)
 
@@ -20,12 +22,20 @@ class Garbled(Exception):
     """What came is no HTTP/1.1 answer that can be read; the message says why."""
 
 
+class Held:
+    """Bytes of all answers that are being read by one process."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class Reader:
     """Fed with bytes until `complete`. Afterwards `reusable` says whether it can read the next answer."""
 
     __slots__ = (
         "_head_bytes",
         "_head_done",
+        "_held",
         "_names",
         "_parser",
         "_parts",
@@ -41,7 +51,9 @@ class Reader:
         "status",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, held: Held | None = None) -> None:
+        self._held = held or Held()
+        self._size = 0
         self._parser = HttpResponseParser(self)
         self._names: dict[bytes, str] = {}
         self.begin()
@@ -49,14 +61,20 @@ class Reader:
     def begin(self) -> None:
         """A new answer. `bare`: to a HEAD request, which has no body whatever its headers say."""
         self.bare = False
-        self._parts: list[bytes] = []
-        self._size = self._head_bytes = 0
+        self.release()
+        self._head_bytes = 0
         self._head_done = self._until_close = False
         self.headers: dict[str, str] = {}
         self.cookies: tuple[str, ...] = ()
         self.status = 0
         self.complete = self.keep_alive = self.excess = False
         self.reusable = True
+
+    def release(self) -> None:
+        """What was read is not needed any more."""
+        self._held.size -= self._size
+        self._parts: list[bytes] = []
+        self._size = 0
 
     @property
     def body(self) -> bytes:
@@ -80,6 +98,8 @@ class Reader:
             raise Garbled(f"a head of more than {LONGEST_HEAD} bytes")
         if self._size > LONGEST_BODY:
             raise Garbled(f"a body of more than {LONGEST_BODY} bytes")
+        if self._held.size > HELD_AT_ONCE:
+            raise Garbled(f"answers of more than {HELD_AT_ONCE} bytes at once")
 
     def closed(self) -> bool:
         """The other side closed; True where that is how this answer ends."""
@@ -124,6 +144,7 @@ class Reader:
             self.excess = True
             return
         self._size += len(body)
+        self._held.size += len(body)
         if self._size <= LONGEST_BODY:
             self._parts.append(body)
 
@@ -166,10 +187,10 @@ class Codings:
 
 
 def _inflated(body: bytes) -> bytes:
-    # 32: gzip or zlib by its head. At most LONGEST_BODY comes out, however small it came.
+    # 32: gzip or zlib by its head. At most LONGEST_PLAIN comes out, however small it came.
     unpacker: Any = zlib.decompressobj(32 + zlib.MAX_WBITS)
     try:
-        plain: bytes = unpacker.decompress(body, LONGEST_BODY)
+        plain: bytes = unpacker.decompress(body, LONGEST_PLAIN)
     except zlib.error as error:
         raise Garbled(f"the content coding cannot be undone: {error}") from error
     if not unpacker.eof:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 AUTHORITIES = "STAMPEDE_LOAD_CA"
 
 
-def context(target: Target) -> ssl.SSLContext:
-    """Raises `TargetRefused`."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def context(target: Target, kind: type[ssl.SSLContext] = ssl.SSLContext) -> ssl.SSLContext:
+    """`kind`: gevent has one of its own. Raises `TargetRefused`."""
+    made = kind(ssl.PROTOCOL_TLS_CLIENT)
     if target.is_here:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE

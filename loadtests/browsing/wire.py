@@ -111,6 +111,8 @@ class Connection:
         self.serial += 1
         self._wires.forget(self._descriptor, self._socket)
         self._descriptor = -1
+        if self._reader is not None:
+            self._reader.release()
         self.exchange = self._reader = None
         self._outgoing = b""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from loadtests.browsing import tls
-from loadtests.browsing.reading import Reader
+from loadtests.browsing.reading import Held, Reader
 from loadtests.browsing.wire import IN, OUT, Connection, Owner, named
 from loadtests.target import Target
 
@@ -42,6 +42,7 @@ class Wires:
         self._open: dict[int, Connection] = {}
         self._closing: list[Any] = []
         self._readers: list[Reader] = []
+        self._held = Held()
         self._family = _socket.AF_INET6 if ":" in target.address else _socket.AF_INET
         self._address = (target.address, target.port)
         self._make: Callable[[Wires, Any, bool], Connection] = _made_for(target)
@@ -97,11 +98,12 @@ class Wires:
             self._closing.append(sock)
 
     def reader(self, *, bare: bool) -> Reader:
-        reader = self._readers.pop() if self._readers else Reader()
+        reader = self._readers.pop() if self._readers else Reader(self._held)
         reader.bare = bare
         return reader
 
     def give_back(self, reader: Reader) -> None:
+        reader.release()
         if reader.reusable and not reader.excess and len(self._readers) < 1_000:
             reader.begin()
             self._readers.append(reader)

@@ -1,10 +1,13 @@
 """What an answer may look like, and what a journey is given of it."""
 
 import gzip
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
+from loadtests.browsing import reading
 from loadtests.steps import Answer, Ending, GaveUp, Journey, Step, Think, Untrue, claim
 from tests.loadtests.sessions.conftest import Drive, Serve, Wire, always, answer
 
@@ -187,3 +190,46 @@ def test_what_would_be_another_request_is_not_sent(serve: Serve, drive: Drive, s
         driven = drive(server.target, asking(step, into=[]), asking(get(), into=[]))
     assert driven.outcomes() == {"failure": 1, "success": 1}
     assert len(server.requests) == driven.frame.sent == 1
+
+
+def test_what_many_answers_hold_at_once_is_bounded(serve: Serve, drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is within its bound; all together would take the generator along."""
+    monkeypatch.setattr(reading, "HELD_AT_ONCE", 100_000)
+    coming = threading.Barrier(3)
+
+    def play(wire: Wire, number: int) -> None:
+        while wire.request():
+            whole = answer(b"x" * 60_000)
+            wire.send(whole[:-1])
+            with suppress(threading.BrokenBarrierError):
+                coming.wait(30.0)
+            wire.send(whole[-1:])
+
+    def journey() -> Journey:
+        yield Step("step", "GET", "/", needed=False)
+
+    with serve(play) as server:
+        driven = drive(server.target, journey(), journey(), journey(), request_timeout=60.0)
+    assert driven.outcomes()["failure"] >= 1
+    assert set(driven.errors) == {"answers of more than 100000 bytes at once"}
+
+
+def test_little_that_becomes_much_is_not_undone(serve: Serve, drive: Drive) -> None:
+    bomb = gzip.compress(b"0" * (reading.LONGEST_PLAIN + 1))
+
+    def journey() -> Journey:
+        yield Step("step", "GET", "/")
+
+    with serve(always(answer(bomb, "Content-Encoding: gzip"))) as server:
+        driven = drive(server.target, journey())
+    assert driven.errors == {"a coded body that is cut off or too long": 1}
+
+
+def test_what_was_held_is_given_back() -> None:
+    held = reading.Held()
+    reader = reading.Reader(held)
+    reader.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc")
+    assert held.size == 3
+    reader.release()
+    reader.release()
+    assert held.size == 0

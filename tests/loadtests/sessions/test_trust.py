@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from geventhttpclient.url import URL
 
 from loadtests.browsing import tls
+from loadtests.browsing.connections import TargetOnly
 from loadtests.guard import challenge
 from loadtests.steps import Journey, Step
 from loadtests.target import Target, TargetRefused
@@ -85,3 +87,22 @@ def test_the_host_header_is_a_browsers(serve: Serve, drive: Drive) -> None:
 
         drive(Default("http", "shop.example", server.server_address[1], "127.0.0.1"), journey())
     assert b"\r\nHost: shop.example\r\n" in server.requests[0]
+
+
+@pytest.mark.parametrize(("name", "right"), [("shop.example", True), ("other", False)])
+@pytest.mark.usefixtures("elsewhere")
+def test_plain_locust_goes_to_the_same_address_and_trusts_the_same(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, right: bool
+) -> None:
+    path, trust = certificate(tmp_path, name)
+    monkeypatch.setenv(tls.AUTHORITIES, str(path))
+    with serve(always(answer()), trust) as server:
+        where = target(server)
+        client = TargetOnly(where, connection_timeout=30.0, network_timeout=30.0).get_client(URL(where.url))
+        if right:
+            assert client.get("/").read() == b"ok"
+        else:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                client.get("/")
+        client.close()
+    assert len(server.requests) == right
