@@ -101,6 +101,7 @@ def test_the_laboratory_watches_every_process_from_outside_and_finds_its_own_req
     assert {"web.backlog", "web.threads", "tcp.retransmits"} <= set(seen["gauges"])
     assert probes.counted.read(tmp_path) == {
         "by": "application",
+        "direct": True,
         "requests": 25,
         "routes": {"ico:board_api GET 2xx": 25},
     }
