@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from loadtests import jsonlines
 from loadtests.beside import Running
 from loadtests.target import TargetRefused
 
@@ -135,10 +136,7 @@ class Moving:
 
 def read(run_dir: Path) -> list[dict[str, object]]:
     """What was changed in a run; nothing where nothing moved."""
-    path = run_dir / FILE
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+    return list(jsonlines.read(run_dir / FILE))
 
 
 def told(run_dir: Path) -> dict[str, Any] | None:

@@ -210,7 +210,7 @@ def _stop(one: Beside, execution: Execution) -> None:
     """The run is over: what fails here is told, and takes nothing away."""
     try:
         one.stop()
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 (the record is worth more than an orderly end)
         execution.event(f"{type(one).__name__} did not stop in order: {error!r}")
 
 

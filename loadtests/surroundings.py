@@ -35,7 +35,7 @@ def environment() -> dict[str, Any]:
 
 def host() -> str:
     """The same for the same machine; says nothing of its name: of its processor, memory and the machine's own id."""
-    parts = [platform.machine(), _processor(), str(os.cpu_count()), str(psutil.virtual_memory().total), _machine_id()]
+    parts = [platform.machine(), processor(), str(os.cpu_count()), str(psutil.virtual_memory().total), _machine_id()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
@@ -60,7 +60,8 @@ def _settings(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: _CREDENTIALS.sub("//", value) for name, value in ours.items() if not _LEFT_OUT.search(name)}
 
 
-def _processor() -> str:
+def processor() -> str:
+    """As it calls itself; "" where it does not."""
     lines = _text("/proc/cpuinfo").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import psutil
 
+from loadtests import surroundings
+
 FILE = "generator-certificate.json"
 FORMAT = 1
 _ROOM = Path(__file__).resolve().parent.parent
@@ -21,7 +23,7 @@ _ENGINE += tuple(f"browsing/{name}.py" for name in ("wires", "wire", "reading", 
 def bearer() -> dict[str, Any]:
     """Whom a certificate is for: the host without its name, and the generator."""
     return {
-        "processor": _processor(),
+        "processor": surroundings.processor() or platform.machine(),
         "cpus": os.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "python": platform.python_version(),
@@ -59,12 +61,3 @@ def _engine() -> str:
     for name in _ENGINE:
         whole.update((_ROOM / name).read_bytes())
     return whole.hexdigest()[:16]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())

@@ -8,12 +8,12 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
+from loadtests import jsonlines
 from loadtests.beside import Running
 from loadtests.probes import counted, metrics, parts, processes, servers
 from loadtests.probes.series import series
@@ -36,19 +36,7 @@ class Reader(Protocol):
 
 def read(run_dir: Path) -> dict[str, Any] | None:
     """The series of a run, as its record holds them; None when nothing was probed."""
-    try:
-        lines = (run_dir / FILE).read_text().splitlines()
-    except FileNotFoundError:
-        return None
-    return series(_whole(lines))
-
-
-def _whole(lines: list[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue  # cut off when its writer was killed
+    return series(jsonlines.read(run_dir / FILE))
 
 
 def find(target: Target) -> parts.Parts:

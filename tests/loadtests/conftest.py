@@ -19,6 +19,7 @@ from loadtests.scenarios import SCENARIOS
 from loadtests.sessions import Engine, seconds_since
 from loadtests.steps import Ending, Outcome
 from loadtests.target import resolve
+from tests.loadtests.small_plan import small_plan
 
 Drive = Callable[..., dict[str, Any]]
 
@@ -30,8 +31,7 @@ def drive(tmp_path: Path) -> Drive:
     def run(
         host: str, scenario: str = "signup", users: int = 5, links: list[str] | None = None, **changes: Any
     ) -> dict[str, Any]:
-        shape = {"rate": 100.0, "duration": None, "arrivals": "constant", "time_scale": 0.001, "seed": 7, **changes}
-        plan = plans.make(scenario=scenario, users=users, host=host, **shape)
+        plan = small_plan(scenario=scenario, users=users, host=host, **changes)
         run_dir = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
         run_dir.mkdir()
         began = time.time()
@@ -90,16 +90,7 @@ def driven(
 @pytest.fixture
 def measured() -> dict[str, Any]:
     """What a run in which everything went well has measured."""
-    plan = plans.make(
-        scenario="signup",
-        users=10,
-        rate=100.0,
-        duration=None,
-        arrivals="constant",
-        time_scale=0.001,
-        seed=7,
-        host="http://127.0.0.1:1",
-    )
+    plan = small_plan()
     now = iter(tick / 1000 for tick in range(10_000))
     recorder = Recorder(worker=1, clock=lambda: next(now))
     for _ in range(10):

@@ -17,6 +17,7 @@ from loadtests.replay import mix
 from loadtests.running import sealed
 from loadtests.steps import Outcome as Answers
 from loadtests.verdict import Outcome, Verdict, judge
+from tests.loadtests.small_plan import small_plan
 
 CLEAN = {"audited": True, "clean": True, "as_of": "now", "invariants": [{"name": "one", "holds": True, "checked": 3}]}
 WRONG = {
@@ -26,16 +27,7 @@ WRONG = {
     "invariants": [{"name": "numbers-dense", "holds": False, "checked": 3}],
 }
 SKIPPED = audit.skipped("--no-audit")
-PLAN = plans.make(
-    scenario="signup",
-    users=10,
-    rate=100.0,
-    duration=None,
-    arrivals="constant",
-    time_scale=0.001,
-    seed=7,
-    host="http://127.0.0.1:1",
-)
+PLAN = small_plan()
 LAW = {"there": 2.0, "expected": 2.0, "rate": 10.0, "stay": 0.2, "apart": 0.0, "holds": True}
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from loadtests import plans
 from loadtests.running.driving import NO_WORD
+from tests.loadtests.small_plan import small_plan
 
 from ..conftest import Drive, driven
 from ..small_sale import Answer, SmallSale, payment, position, right, serving
@@ -181,16 +181,7 @@ def test_a_dead_target_ends_in_order_with_a_record(drive: Drive) -> None:
 
 def test_a_worker_that_hears_nothing_lets_nobody_in(tmp_path: Path) -> None:
     with serving() as sale:
-        plan = plans.make(
-            scenario="signup",
-            users=4,
-            rate=100.0,
-            duration=None,
-            arrivals="constant",
-            time_scale=0.001,
-            seed=7,
-            host=sale.url,
-        )
+        plan = small_plan(users=4, host=sale.url)
         answers = iter([True, False, False, True])
         frames = driven(plan, tmp_path, {}, began=time.time(), may_begin=lambda: next(answers))
         assert len(sale.emails) == 2
@@ -201,16 +192,7 @@ def test_a_worker_that_hears_nothing_lets_nobody_in(tmp_path: Path) -> None:
 
 def test_whoever_takes_over_speaks_of_no_second_before_they_came(tmp_path: Path) -> None:
     with serving() as sale:
-        plan = plans.make(
-            scenario="signup",
-            users=1,
-            rate=100.0,
-            duration=None,
-            arrivals="constant",
-            time_scale=0.001,
-            seed=7,
-            host=sale.url,
-        )
+        plan = small_plan(users=1, host=sale.url)
         frames = driven(plan, tmp_path, {}, began=time.time() - 20)  # within the hard stop
     assert min(frame.at for frame in frames) >= 20
     assert sum(frame.arrivals.total() for frame in frames) == 1
